@@ -1,0 +1,1 @@
+"""The back office: Django admin under the Unfold theme."""

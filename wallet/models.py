@@ -1,0 +1,191 @@
+"""What the ledger stores: assets, accounts, entries, postings, holds. Only `wallet.ledger` writes them."""
+
+from decimal import Decimal
+
+from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.db.models import F, Q
+
+from superapp.ids import uuid7
+
+
+def amount_field(**options: object) -> "models.DecimalField[Decimal, Decimal]":
+    """A column for amounts: exact, wide enough for any asset's minor unit (at most 4 decimals)."""
+    return models.DecimalField(max_digits=24, decimal_places=4, **options)  # type: ignore[arg-type]
+
+
+class Asset(models.Model):
+    """What is counted: an ISO 4217 currency, or the shares of one fund."""
+
+    class Type(models.TextChoices):
+        """The two things this ledger counts."""
+
+        CURRENCY = "currency", "Currency"
+        FUND_SHARES = "fund_shares", "Fund shares"
+
+    id = models.SmallAutoField(primary_key=True)
+    code = models.CharField(max_length=40, unique=True, help_text="CNY, or FUND:<code> for the shares of a fund.")
+    type = models.CharField(max_length=12, choices=Type.choices)
+    decimals = models.PositiveSmallIntegerField(help_text="Digits of the minor unit.")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(decimals__lte=4), name="asset_fits_the_amount_column")]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Account(models.Model):
+    """One owner's, or the system's, position in one asset, of one kind.
+
+    An inline account (what people own) carries its balance under a row lock. A folded account (what the system owns)
+    takes no lock and no update per posting: its balance is the checkpoint here plus the postings since.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="accounts"
+    )
+    kind = models.CharField(max_length=24)
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="+", db_index=False)
+    scope = models.CharField(max_length=40, blank=True, default="", help_text="For system accounts: a fund's code.")
+    slot = models.PositiveSmallIntegerField(default=0, help_text="System accounts may be split into slots.")
+    folded = models.BooleanField(default=False)
+    balance = amount_field(default=0, help_text="Inline: as of the last posting. Folded: as of the checkpoint.")
+    held = amount_field(default=0, help_text="Sum of what remains of the open holds.")
+    credit_limit = amount_field(default=0, help_text="How far below zero the available balance may fall.")
+    last_sequence = models.BigIntegerField(default=0)
+    last_recorded_at = models.DateTimeField(null=True, blank=True)
+    closed = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["asset", "kind", "owner", "scope", "slot"],
+                name="one_account_a_kind_and_asset",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(
+                condition=Q(folded=True) | Q(balance__gte=F("held") - F("credit_limit")),
+                name="available_covers_what_is_spent",
+            ),
+            models.CheckConstraint(condition=Q(held__gte=0), name="held_is_not_negative"),
+            models.CheckConstraint(
+                condition=Q(folded=True, owner__isnull=True) | Q(folded=False), name="folded_accounts_are_the_systems"
+            ),
+        ]
+        indexes = [models.Index(fields=["asset", "kind", "id"], name="account_by_asset_and_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class JournalEntry(models.Model):
+    """One thing that happened; its postings sum to zero per asset. Written once, never changed."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    kind = models.CharField(max_length=32, help_text="A row of the flow table.")
+    subject = models.UUIDField(help_text="The transfer, order, run … it happened to.")
+    effective_at = models.DateTimeField(help_text="When it counts.")
+    recorded_at = models.DateTimeField(help_text="When we knew.")
+    tx = models.BigIntegerField(help_text="The writing transaction.")
+    reverses = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.DO_NOTHING, related_name="reversals", db_constraint=False, db_index=False
+    )
+
+    class Meta:
+        verbose_name_plural = "journal entries"
+        constraints = [
+            models.CheckConstraint(condition=Q(effective_at__lte=F("recorded_at")), name="nothing_counts_before_known"),
+            models.UniqueConstraint(
+                fields=["reverses"], condition=Q(reverses__isnull=False), name="an_entry_is_reversed_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class Posting(models.Model):
+    """A signed amount on one account: positive raises what is owed to its owner. Written once, never changed."""
+
+    pk = models.CompositePrimaryKey("account_id", "sequence")
+    account = models.ForeignKey(
+        Account, on_delete=models.DO_NOTHING, related_name="postings", db_constraint=False, db_index=False
+    )
+    sequence = models.BigIntegerField(help_text="Inline: gapless from 1. Folded: unique, not ordered.")
+    entry = models.ForeignKey(
+        JournalEntry, on_delete=models.DO_NOTHING, related_name="postings", db_constraint=False, db_index=False
+    )
+    asset = models.ForeignKey(Asset, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
+    amount = amount_field()
+    balance_after = amount_field(null=True, help_text="Of an inline account; a folded one has none.")
+    subject = models.UUIDField()
+    effective_at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    tx = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=~Q(amount=0), name="a_posting_moves_something")]
+        indexes = [
+            BrinIndex(fields=["entry"], name="posting_entry_brin", pages_per_range=16),
+            BrinIndex(fields=["tx", "recorded_at"], name="posting_time_brin", pages_per_range=32),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}#{self.sequence} {self.amount}"
+
+
+class FoldCheckpoint(models.Model):
+    """How far the folded accounts' balances have been folded: every posting whose transaction is below `tx`."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    tx = models.BigIntegerField()
+    folded_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="fold_checkpoint_is_one")]
+
+    def __str__(self) -> str:
+        return str(self.tx)
+
+
+class Hold(models.Model):
+    """Part of a balance set aside: captured + released + lapsed + remaining = amount."""
+
+    class State(models.TextChoices):
+        """OPEN → CAPTURED | RELEASED | LAPSED."""
+
+        OPEN = "open", "Open"
+        CAPTURED = "captured", "Captured"
+        RELEASED = "released", "Released"
+        LAPSED = "lapsed", "Lapsed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="holds")
+    subject = models.UUIDField(help_text="The order it is for.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    amount = amount_field()
+    captured = amount_field(default=0)
+    released = amount_field(default=0)
+    lapsed = amount_field(default=0)
+    remaining = amount_field()
+    lapses_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount=F("captured") + F("released") + F("lapsed") + F("remaining")), name="hold_adds_up"
+            ),
+            models.CheckConstraint(
+                condition=Q(captured__gte=0, released__gte=0, lapsed__gte=0, remaining__gte=0, amount__gt=0),
+                name="hold_parts_are_not_negative",
+            ),
+            models.CheckConstraint(condition=Q(state="open") | Q(remaining=0), name="an_ended_hold_holds_nothing"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} hold of {self.remaining} on {self.account_id}"
