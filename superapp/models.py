@@ -10,6 +10,15 @@ from django.db.models.functions import Now
 from superapp.ids import uuid7
 
 
+class CurrentTransaction(models.Func):
+    """The 64-bit number of the transaction that is writing (`xid8`), as a bigint that SQL and Python can order by."""
+
+    function = "pg_current_xact_id"
+    template = "(%(function)s()::text::bigint)"
+    arity = 0
+    output_field = models.BigIntegerField()
+
+
 class PeopleManager(BaseUserManager["User"]):
     """Makes people and operators."""
 
@@ -124,7 +133,9 @@ class PolicyVersion(models.Model):
     """A dated value of one policy for one scope; it rules from `effective_from` until the next version does."""
 
     policy = models.CharField(max_length=60)
-    scope = models.CharField(max_length=60, blank=True, default="", help_text="A fund's code, a tier; empty: everywhere.")
+    scope = models.CharField(
+        max_length=60, blank=True, default="", help_text="A fund's code, a tier; empty: everywhere."
+    )
     effective_from = models.DateTimeField()
     value = models.JSONField(help_text="Validated by the policy's type.")
     reason = models.CharField(max_length=200, blank=True)
@@ -168,7 +179,9 @@ class OutboxEvent(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     topic = models.CharField(max_length=60)
     payload = models.JSONField()
-    tx = models.BigIntegerField(help_text="The writing transaction; cursors order by (tx, id).")
+    tx = models.BigIntegerField(
+        db_default=CurrentTransaction(), editable=False, help_text="The writing transaction; cursors order by (tx, id)."
+    )
     available_at = models.DateTimeField(help_text="Not delivered before; moved on by each failed attempt.")
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=200, blank=True)
@@ -177,7 +190,9 @@ class OutboxEvent(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["available_at", "id"], condition=Q(delivered_at__isnull=True), name="outbox_undelivered")
+            models.Index(
+                fields=["available_at", "id"], condition=Q(delivered_at__isnull=True), name="outbox_undelivered"
+            )
         ]
 
     def __str__(self) -> str:
@@ -188,7 +203,7 @@ class Run(models.Model):
     """Long work that any number of workers carry out in batches and any of them can take up again."""
 
     class State(models.TextChoices):
-        """OPEN → COUNTED → POSTING → CLOSED; STOPPED from any of them, by a check that did not agree."""
+        """OPEN → COUNTING → POSTING → CLOSED; STOPPED from any but CLOSED, by a check that did not agree."""
 
         OPEN = "open", "Open"
         COUNTING = "counting", "Counting"
@@ -210,11 +225,7 @@ class Run(models.Model):
     class Meta:
         ordering = ["-opened_at"]
         constraints = [models.UniqueConstraint(fields=["kind", "scope", "day", "revision"], name="one_run_a_day")]
-        indexes = [
-            models.Index(
-                fields=["kind", "scope", "day"], condition=~Q(state="closed"), name="run_unfinished"
-            )
-        ]
+        indexes = [models.Index(fields=["kind", "scope", "day"], condition=~Q(state="closed"), name="run_unfinished")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.scope} {self.day} r{self.revision}"

@@ -1,0 +1,97 @@
+"""The one clock of the business. Nothing else in the code base asks what time it is.
+
+In production it is the time of the machine, and no query is made. In a sandbox it runs beside the machine's time at the
+distance that the installation's row says; it can be moved forward, never back. The distance is read once per unit of work
+(a request, a task, a command's step) and kept until `forget()`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.utils import timezone
+
+from superapp.errors import ClockCannotTravel
+from superapp.models import Installation
+
+_offset: ContextVar[timedelta | None] = ContextVar("clock_offset", default=None)
+_stopped: ContextVar[datetime | None] = ContextVar("clock_stopped", default=None)
+
+
+def now() -> datetime:
+    """The business instant, aware, in UTC."""
+    if not settings.SUPERAPP_SANDBOX:
+        return timezone.now()
+    stopped = _stopped.get()
+    if stopped is not None:
+        return stopped
+    offset = _offset.get()
+    if offset is None:
+        offset = _read_offset()
+        _offset.set(offset)
+    return timezone.now() + offset
+
+
+def today(zone: ZoneInfo | None = None) -> date:
+    """The business day in `zone`, the business zone by default."""
+    return now().astimezone(zone or business_zone()).date()
+
+
+def business_zone() -> ZoneInfo:
+    """The zone in which days, cut-offs and calendars are read unless a product names its own: settings.TIME_ZONE."""
+    return _zone(settings.TIME_ZONE)
+
+
+def start_of(day: date, zone: ZoneInfo | None = None) -> datetime:
+    """The instant at which `day` begins in `zone`, in UTC. Day D is [start_of(D), start_of(D + 1))."""
+    return datetime.combine(day, time.min, tzinfo=zone or business_zone()).astimezone(UTC)
+
+
+def travel(to: datetime) -> None:
+    """Moves the business clock of this sandbox forward to `to`, for everyone, at once for who asks next.
+
+    Raises ClockCannotTravel in production, backwards, and for an instant without a zone.
+    """
+    if not settings.SUPERAPP_SANDBOX:
+        raise ClockCannotTravel(reason="this is production, where time is what it is")
+    if to.tzinfo is None:
+        raise ClockCannotTravel(reason="the instant has no time zone")
+    forget()
+    here = now()
+    if to < here:
+        raise ClockCannotTravel(reason=f"it only goes forward, and it is already {here.isoformat(timespec='seconds')}")
+    moved = Installation.objects.filter(pk=1, mode="sandbox").update(clock_offset=to - timezone.now())
+    if not moved:
+        raise ClockCannotTravel(reason="this database is not a sandbox's")
+    forget()
+
+
+def forget() -> None:
+    """Ends the unit of work's view of the clock: the next look reads the distance again."""
+    _offset.set(None)
+
+
+@contextmanager
+def stopped_at(instant: datetime) -> Iterator[None]:
+    """Lets the clock of this thread or task stand still at `instant`; for tests. Raises ClockCannotTravel in production."""
+    if not settings.SUPERAPP_SANDBOX:
+        raise ClockCannotTravel(reason="this is production, where time is what it is")
+    token = _stopped.set(instant.astimezone(UTC))
+    try:
+        yield
+    finally:
+        _stopped.reset(token)
+
+
+def _read_offset() -> timedelta:
+    offset = Installation.objects.filter(pk=1).values_list("clock_offset", flat=True).first()
+    return offset or timedelta()
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
