@@ -1,8 +1,8 @@
 """The one clock of the business. Nothing else in the code base asks what time it is.
 
-In production it is the time of the machine, and no query is made. In a sandbox it runs beside the machine's time at the
-distance that the installation's row says; it can be moved forward, never back. The distance is read once per unit of work
-(a request, a task, a command's step) and kept until `forget()`.
+In production it is the time of the machine, and no query is made. In a sandbox it runs beside the machine's time at
+the distance that the installation's row says; it can be moved forward, never back. The distance is read once per unit
+of work (a request, a task, a command's step) and kept until `forget()`.
 """
 
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def forget() -> None:
 
 @contextmanager
 def stopped_at(instant: datetime) -> Iterator[None]:
-    """Lets the clock of this thread or task stand still at `instant`; for tests. Raises ClockCannotTravel in production."""
+    """Lets this thread's clock stand still at `instant`; for tests. Raises ClockCannotTravel in production."""
     if not settings.SUPERAPP_SANDBOX:
         raise ClockCannotTravel(reason="this is production, where time is what it is")
     token = _stopped.set(instant.astimezone(UTC))

@@ -1,8 +1,8 @@
 """Refusals: what the business says no to, each with a stable code, a sentence for people and the facts a screen needs.
 
-Every app adds its own subclasses beside its rules. A refusal can be stored with an idempotency key and told again later:
-`rebuild(code, facts)` gives an error equal to the first one. A *fault* (`Unavailable`) is not a refusal: nothing was
-decided, nothing is stored, the request may be sent again as it is.
+Every app adds its own subclasses beside its rules. A refusal can be stored with an idempotency key and told again
+later: `rebuild(code, facts)` gives an error equal to the first one. A *fault* (`Unavailable`) is not a refusal: nothing
+was decided, nothing is stored, the request may be sent again as it is.
 """
 
 import dataclasses
@@ -24,17 +24,22 @@ _registry: dict[str, type["DomainError"]] = {}
 class DomainError(Exception):
     """The base of all refusals.
 
-    A subclass is a dataclass (`@dataclass(eq=False)`): its fields are the facts, of type str, int, bool, Decimal, datetime,
-    date or UUID, each also with None. It sets `code` (UPPER_SNAKE, never changed once published) and `message`, one
-    sentence that names cause and cure and may quote facts in braces. `path` names the input field at fault, for the API.
+    A subclass is a dataclass (`@dataclass(eq=False)`): its fields are the facts, of type str, int, bool, Decimal,
+    datetime, date or UUID, each also with None. It sets `code` (UPPER_SNAKE, never changed once published) and
+    `message`, one sentence that names cause and cure and may quote facts in braces: on an instance `message` is the
+    sentence filled in. `path` names the input field at fault, for the API.
     """
 
     code: ClassVar[str]
-    message_template: ClassVar[str]
     path: list[str] | None = None
+    _sentence: ClassVar[str] = "This was refused."
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        sentence = cls.__dict__.get("message")
+        if isinstance(sentence, str):
+            cls._sentence = sentence
+            del cls.message  # the property below fills the sentence in
         code = cls.__dict__.get("code")
         if code is None:
             return
@@ -46,7 +51,7 @@ class DomainError(Exception):
     @property
     def message(self) -> str:
         """One sentence for people: what was refused and what to do about it."""
-        return self.message_template.format_map({name: _shown(value) for name, value in self._values().items()})
+        return self._sentence.format_map({name: _shown(value) for name, value in self._values().items()})
 
     def at(self, *path: str) -> Self:
         """The same error, pointing at an input field."""
@@ -145,7 +150,7 @@ class InvalidAmount(DomainError):
     """
 
     code = "INVALID_AMOUNT"
-    message_template = "This is not an amount that can be used: {reason}."
+    message = "This is not an amount that can be used: {reason}."
     reason: str
 
 
@@ -154,7 +159,7 @@ class NotFound(DomainError):
     """What was named does not exist, or is not the viewer's: the two are answered alike."""
 
     code = "NOT_FOUND"
-    message_template = "There is no such {what}, or it is not yours."
+    message = "There is no such {what}, or it is not yours."
     what: str
 
 
@@ -163,7 +168,7 @@ class InvalidIdempotencyKey(DomainError):
     """A key that is empty, longer than 200 characters, or not printable ASCII. Not stored."""
 
     code = "INVALID_IDEMPOTENCY_KEY"
-    message_template = "An idempotency key has 1 to 200 printable ASCII characters; a fresh UUID serves well."
+    message = "An idempotency key has 1 to 200 printable ASCII characters; a fresh UUID serves well."
 
 
 @dataclass(eq=False)
@@ -171,15 +176,15 @@ class IdempotencyKeyReused(DomainError):
     """The key was used before, by this person and operation, for a different request. Nothing was done."""
 
     code = "IDEMPOTENCY_KEY_REUSED"
-    message_template = "This key was used for a different request; send a new request under a new key."
+    message = "This key was used for a different request; send a new request under a new key."
 
 
 @dataclass(eq=False)
 class RateLimited(DomainError):
-    """Too many calls of one kind in a while. Not stored under the key; the same request may be sent after `retry_at`."""
+    """Too many calls of one kind in a while. Not stored under the key; send the same again after `retry_at`."""
 
     code = "RATE_LIMITED"
-    message_template = "Too many attempts; try again after {retry_at}."
+    message = "Too many attempts; try again after {retry_at}."
     retry_at: datetime
 
 
@@ -188,7 +193,7 @@ class PolicyRefused(DomainError):
     """A value that a policy's type does not allow, or a version that would change the past. For operators."""
 
     code = "POLICY_REFUSED"
-    message_template = "The policy {policy} cannot be set so: {reason}."
+    message = "The policy {policy} cannot be set so: {reason}."
     policy: str
     reason: str
 
@@ -198,15 +203,15 @@ class ClockCannotTravel(DomainError):
     """The business clock was asked to move where it may not: backwards, or in production at all."""
 
     code = "CLOCK_CANNOT_TRAVEL"
-    message_template = "The clock cannot be moved: {reason}."
+    message = "The clock cannot be moved: {reason}."
     reason: str
 
 
 class Unavailable(Exception):
     """A fault, not a refusal: the system could not decide in time, and nothing was done.
 
-    The transaction was rolled back and an idempotency key, if any, is free: the same request with the same key may be sent
-    again after `retry_after_seconds`. The API answers it at top level with `extensions.code` = UNAVAILABLE.
+    The transaction was rolled back and an idempotency key, if any, is free: the same request with the same key may be
+    sent again after `retry_after_seconds`. The API answers it at top level with `extensions.code` = UNAVAILABLE.
     """
 
     code: ClassVar[str] = "UNAVAILABLE"

@@ -46,8 +46,19 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person: someone who holds money, or an operator of the back office."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    phone = models.CharField(max_length=16, unique=True, null=True, blank=True, help_text="E.164, with its plus sign.")
-    phone_verified = models.BooleanField(default=False)
+    phone = models.CharField(
+        max_length=16,
+        unique=True,
+        null=True,
+        blank=True,
+        help_text="E.164, with its plus sign; only ever a number whose owner has entered the code sent to it.",
+    )
+    pending_phone = models.CharField(
+        max_length=16,
+        blank=True,
+        default="",
+        help_text="The number given at sign-up while its code is awaited. It identifies nobody and reserves nothing.",
+    )
     email = models.EmailField(unique=True, null=True, blank=True)
     display_name = models.CharField(max_length=60, blank=True, help_text="What others see.")
     handle = models.CharField(
@@ -75,7 +86,8 @@ class User(AbstractBaseUser, PermissionsMixin):
                 name="person_handle_is_plain",
             ),
             models.CheckConstraint(
-                condition=Q(phone__isnull=False) | Q(email__isnull=False), name="person_can_be_reached"
+                condition=Q(phone__isnull=False) | Q(email__isnull=False) | ~Q(pending_phone=""),
+                name="person_can_be_reached",
             ),
         ]
 
@@ -133,9 +145,7 @@ class PolicyVersion(models.Model):
     """A dated value of one policy for one scope; it rules from `effective_from` until the next version does."""
 
     policy = models.CharField(max_length=60)
-    scope = models.CharField(
-        max_length=60, blank=True, default="", help_text="A fund's code, a tier; empty: everywhere."
-    )
+    scope = models.CharField(max_length=60, blank=True, default="", help_text="A fund's code; empty: everywhere.")
     effective_from = models.DateTimeField()
     value = models.JSONField(help_text="Validated by the policy's type.")
     reason = models.CharField(max_length=200, blank=True)

@@ -1,7 +1,7 @@
 """Money at the edges: one constructor that takes only exact amounts, and the two ways to shorten a decimal.
 
-Nothing here rounds silently: `money` and `exact` refuse what does not fit, `cut` drops digits toward zero and is named so.
-Amounts are never shown through `str(Money)` (django-money rounds there) but through `plain`.
+Nothing here rounds silently: `money` and `exact` refuse what does not fit, `cut` drops digits toward zero and is named
+so. Amounts are never shown through `str(Money)` (django-money rounds there) but through `plain`.
 """
 
 import re
@@ -24,8 +24,8 @@ _PLAIN = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,20})?", re.ASCII)
 def money(amount: Decimal | int | str, currency: str) -> Money:
     """An exact amount of a currency, zero and negative included.
 
-    Raises InvalidAmount for a float or bool, NaN, infinities, text that is not a plain decimal, a currency the system does
-    not carry, more decimals than the currency has, and anything beyond MAX_AMOUNT.
+    Raises InvalidAmount for a float or bool, NaN, infinities, text that is not a plain decimal, a currency the system
+    does not carry, more decimals than the currency has, and anything beyond MAX_AMOUNT.
     """
     return Money(exact(_decimal(amount), decimals=minor_unit_decimals(currency)), currency)
 
@@ -40,7 +40,7 @@ def positive(amount: Decimal | int | str, currency: str) -> Money:
 
 @cache
 def minor_unit_decimals(currency: str) -> int:
-    """How many decimals the currency has (ISO 4217): JPY 0, CNY 2, KWD 3. Raises InvalidAmount when it is not carried."""
+    """How many decimals the currency has (ISO 4217): JPY 0, CNY 2, KWD 3. Raises InvalidAmount if it is not carried."""
     if currency not in settings.CURRENCIES:
         raise InvalidAmount(reason="the currency is not one this system carries")
     sub_units: int = moneyed.get_currency(currency).sub_unit
@@ -48,7 +48,7 @@ def minor_unit_decimals(currency: str) -> int:
 
 
 def exact(amount: Decimal, *, decimals: int) -> Decimal:
-    """The same amount written with `decimals` decimals. Raises InvalidAmount when it has more, is no number or too large."""
+    """The same amount with `decimals` decimals. Raises InvalidAmount when it has more, is no number or too large."""
     _check_number(amount)
     shortened = amount.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN, context=_WIDE)
     if shortened != amount:
@@ -57,14 +57,14 @@ def exact(amount: Decimal, *, decimals: int) -> Decimal:
 
 
 def cut(amount: Decimal, *, decimals: int) -> Decimal:
-    """The amount cut to `decimals` decimals toward zero: 1.469 → 1.46, -1.469 → -1.46. The rest is the caller's to keep."""
+    """The amount cut to `decimals` decimals toward zero: 1.469 → 1.46, -1.469 → -1.46. The caller keeps the rest."""
     _check_number(amount)
     shortened = amount.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN, context=_WIDE)
     return abs(shortened) if shortened == 0 else shortened
 
 
 def plain(amount: Decimal, decimals: int) -> str:
-    """The amount as people and the API see it: "100.00", "-0.50", never an exponent. Raises InvalidAmount as `exact`."""
+    """The amount as people and the API see it: "100.00", "-0.50", never an exponent. Raises as `exact`."""
     return format(exact(amount, decimals=decimals), "f")
 
 

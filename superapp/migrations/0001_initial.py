@@ -224,7 +224,7 @@ class Migration(migrations.Migration):
                 (
                     "scope",
                     models.CharField(
-                        blank=True, default="", help_text="A fund's code, a tier; empty: everywhere.", max_length=60
+                        blank=True, default="", help_text="A fund's code; empty: everywhere.", max_length=60
                     ),
                 ),
                 ("effective_from", models.DateTimeField()),
