@@ -92,7 +92,13 @@ class JournalEntry(models.Model):
     recorded_at = models.DateTimeField(help_text="When we knew.")
     tx = models.BigIntegerField(help_text="The writing transaction.")
     reverses = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.DO_NOTHING, related_name="reversals", db_constraint=False, db_index=False
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        related_name="reversals",
+        db_constraint=False,
+        db_index=False,
     )
 
     class Meta:
@@ -189,3 +195,122 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.state} hold of {self.remaining} on {self.account_id}"
+
+
+class PaymentPin(models.Model):
+    """A person's payment PIN, as a keyed hash, with the tries since it was last right. Rules: `wallet.pins`."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.PROTECT, related_name="payment_pin"
+    )
+    hash = models.CharField(max_length=200, help_text="argon2id over an HMAC whose key is kept outside the database.")
+    tries = models.PositiveSmallIntegerField(default=0, help_text="Counted and committed before each look.")
+    locked_until = models.DateTimeField(null=True, blank=True, help_text="No look is taken before this instant.")
+    changed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"PIN of {self.user_id}"
+
+
+class TopUp(models.Model):
+    """Money on its way in: asked of a person's bank, and counted only once the bank says so. Rules: `wallet.top_ups`."""
+
+    class State(models.TextChoices):
+        """REQUESTED → INSTRUCTED → CONFIRMED | FAILED; the bank's answer may overtake the INSTRUCTED step."""
+
+        REQUESTED = "requested", "Requested"
+        INSTRUCTED = "instructed", "Instructed"
+        CONFIRMED = "confirmed", "Confirmed"
+        FAILED = "failed", "Failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="top_ups", db_index=False
+    )
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
+    amount = amount_field()
+    currency = models.CharField(max_length=3)
+    rail = models.CharField(max_length=20, help_text="Which bank connection carries it.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.REQUESTED)
+    failure = models.CharField(max_length=40, blank=True, help_text="Why the bank declined, as a code.")
+    entry_id = models.UUIDField(null=True, blank=True, help_text="The journal entry that credited the wallet.")
+    requested_at = models.DateTimeField()
+    instructed_at = models.DateTimeField(null=True, blank=True)
+    inquired_at = models.DateTimeField(null=True, blank=True, help_text="When the bank was last asked for its state.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "top-up"
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="a_top_up_brings_something"),
+            models.CheckConstraint(
+                condition=Q(state="confirmed", entry_id__isnull=False)
+                | (~Q(state="confirmed") & Q(entry_id__isnull=True)),
+                name="only_a_confirmed_top_up_has_an_entry",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["confirmed", "failed"], ended_at__isnull=False)
+                | Q(state__in=["requested", "instructed"], ended_at__isnull=True),
+                name="an_ended_top_up_says_when",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["owner", "id"], name="top_up_by_owner"),
+            models.Index(fields=["id"], condition=Q(state="instructed"), name="top_up_unanswered"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} top-up {self.pk}"
+
+
+class BankCallback(models.Model):
+    """One message from a bank, kept as it came and acted on at most once. Rules: `wallet.bank_callbacks`."""
+
+    class Status(models.TextChoices):
+        """What the bank says became of our instruction."""
+
+        CONFIRMED = "confirmed", "Confirmed"
+        DECLINED = "declined", "Declined"
+
+    class Outcome(models.TextChoices):
+        """What the message did here."""
+
+        APPLIED = "applied", "Applied"
+        REPEATED = "repeated", "Said again what was known"
+        UNKNOWN = "unknown", "Names nothing of ours"
+        MISMATCH = "mismatch", "Names another amount or currency"
+        CONFLICT = "conflict", "Contradicts a final state"
+        REFUSED = "refused", "The ledger refused it"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    rail = models.CharField(max_length=20)
+    reference = models.CharField(max_length=80, help_text="The bank's own, unique reference of this message.")
+    instruction = models.CharField(max_length=80, help_text="Our reference, as the bank repeats it.")
+    status = models.CharField(max_length=10, choices=Status.choices)
+    amount = amount_field()
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=40, blank=True, help_text="The bank's code for a decline.")
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    top_up = models.ForeignKey(TopUp, null=True, blank=True, on_delete=models.PROTECT, related_name="callbacks")
+    received_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "bank message"
+        constraints = [models.UniqueConstraint(fields=["rail", "reference"], name="one_message_a_bank_reference")]
+
+    def __str__(self) -> str:
+        return f"{self.rail} {self.reference}: {self.status}"
+
+
+class SandboxBankOrder(models.Model):
+    """The sandbox bank's own book: what it was asked to collect, and what it decided. Empty in production."""
+
+    reference = models.CharField(primary_key=True, max_length=80, help_text="Our reference of the instruction.")
+    amount = amount_field()
+    currency = models.CharField(max_length=3)
+    status = models.CharField(max_length=10, help_text="What a status inquiry answers: confirmed, declined or pending.")
+    reason = models.CharField(max_length=40, blank=True)
+    received_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.reference}: {self.status}"
