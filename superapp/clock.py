@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.utils import timezone
 
+from superapp import unit_of_work
 from superapp.errors import ClockCannotTravel
 from superapp.models import Installation
 
-_offset: ContextVar[timedelta | None] = ContextVar("clock_offset", default=None)
 _stopped: ContextVar[datetime | None] = ContextVar("clock_stopped", default=None)
 
 
@@ -29,11 +29,7 @@ def now() -> datetime:
     stopped = _stopped.get()
     if stopped is not None:
         return stopped
-    offset = _offset.get()
-    if offset is None:
-        offset = _read_offset()
-        _offset.set(offset)
-    return timezone.now() + offset
+    return timezone.now() + unit_of_work.remember("clock offset", _read_offset)
 
 
 def today(zone: ZoneInfo | None = None) -> date:
@@ -71,8 +67,11 @@ def travel(to: datetime) -> None:
 
 
 def forget() -> None:
-    """Ends the unit of work's view of the clock: the next look reads the distance again."""
-    _offset.set(None)
+    """Begins a new unit of work: distance, policies and calendars are read again at the next look.
+
+    Called at the start of each request and task, and by each step of a command that runs for long.
+    """
+    unit_of_work.begin()
 
 
 @contextmanager

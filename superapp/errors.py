@@ -31,6 +31,8 @@ class DomainError(Exception):
     """
 
     code: ClassVar[str]
+    stored_with_key: ClassVar[bool] = True
+    """Whether the refusal becomes the idempotency key's answer. False: malformed input, rate limits, a wrong PIN."""
     path: list[str] | None = None
     _sentence: ClassVar[str] = "This was refused."
 
@@ -150,6 +152,7 @@ class InvalidAmount(DomainError):
     """
 
     code = "INVALID_AMOUNT"
+    stored_with_key = False
     message = "This is not an amount that can be used: {reason}."
     reason: str
 
@@ -168,6 +171,7 @@ class InvalidIdempotencyKey(DomainError):
     """A key that is empty, longer than 200 characters, or not printable ASCII. Not stored."""
 
     code = "INVALID_IDEMPOTENCY_KEY"
+    stored_with_key = False
     message = "An idempotency key has 1 to 200 printable ASCII characters; a fresh UUID serves well."
 
 
@@ -176,6 +180,7 @@ class IdempotencyKeyReused(DomainError):
     """The key was used before, by this person and operation, for a different request. Nothing was done."""
 
     code = "IDEMPOTENCY_KEY_REUSED"
+    stored_with_key = False
     message = "This key was used for a different request; send a new request under a new key."
 
 
@@ -184,6 +189,7 @@ class RateLimited(DomainError):
     """Too many calls of one kind in a while. Not stored under the key; send the same again after `retry_at`."""
 
     code = "RATE_LIMITED"
+    stored_with_key = False
     message = "Too many attempts; try again after {retry_at}."
     retry_at: datetime
 
