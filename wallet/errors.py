@@ -1,0 +1,121 @@
+"""What the wallet refuses. The ledger's refusals come first; each product's follow under their own heading."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from superapp.errors import DomainError
+from superapp.money import exact
+from wallet.models import Asset
+
+# The ledger
+
+
+@dataclass(eq=False)
+class InsufficientFunds(DomainError):
+    """A posting would take more from an account than is available (balance less held, plus credit limit)."""
+
+    code = "INSUFFICIENT_FUNDS"
+    message_template = "Only {available} {asset} is available; add money or ask for less."
+    available: Decimal
+    asked: Decimal
+    asset: str
+
+
+def insufficient_funds(available: Decimal, asked: Decimal, asset: Asset) -> InsufficientFunds:
+    """The refusal with its figures in the asset's minor unit; what is available never shows as less than zero."""
+    shown = exact(max(available, Decimal(0)), decimals=asset.decimals)
+    return InsufficientFunds(available=shown, asked=exact(asked, decimals=asset.decimals), asset=asset.code)
+
+
+@dataclass(eq=False)
+class AccountClosed(DomainError):
+    """A posting names an account that has been closed."""
+
+    code = "ACCOUNT_CLOSED"
+    message_template = "This account is closed and takes no more money; choose another."
+
+
+class LedgerFault(Exception):
+    """The caller's plan is not one the ledger can write: a mistake in code, never in input. Nothing is written."""
+
+
+# Wallets and limits
+
+
+@dataclass(eq=False)
+class WalletNotOpen(DomainError):
+    """The person has no wallet in that currency."""
+
+    code = "WALLET_NOT_OPEN"
+    message = "There is no wallet in {currency} yet; open one first."
+    currency: str
+
+
+@dataclass(eq=False)
+class LimitExceeded(DomainError):
+    """A limit of a dated policy would be passed. `remaining` is the most that would be accepted now."""
+
+    code = "LIMIT_EXCEEDED"
+    message = "The limit is {limit} {currency}, of which {remaining} remains; ask for less."
+    rule: str
+    rule_version: str
+    currency: str
+    limit: Decimal
+    used: Decimal
+    remaining: Decimal
+    resets_at: datetime | None
+
+
+# The payment PIN
+
+
+@dataclass(eq=False)
+class PinNotSet(DomainError):
+    """Money leaves a wallet only with a payment PIN, and this person has none yet."""
+
+    code = "PIN_NOT_SET"
+    message = "No payment PIN is set; set one first."
+
+
+@dataclass(eq=False)
+class PinAlreadySet(DomainError):
+    """A PIN is there already; it is changed with the old one, never set over."""
+
+    code = "PIN_ALREADY_SET"
+    message = "A payment PIN is set already; change it with the current one."
+
+
+@dataclass(eq=False)
+class PinRequired(DomainError):
+    """The request carries no PIN. Nothing was tried, nothing is counted."""
+
+    code = "PIN_REQUIRED"
+    message = "This needs the payment PIN."
+
+
+@dataclass(eq=False)
+class PinWrong(DomainError):
+    """The PIN is not the right one. Not stored under the key: the same request may come again with the right one."""
+
+    code = "PIN_WRONG"
+    message = "The payment PIN is wrong; {tries_left} more tries before it is locked."
+    tries_left: int
+
+
+@dataclass(eq=False)
+class PinLocked(DomainError):
+    """Too many wrong tries: until then the right PIN is refused too, and no look is taken."""
+
+    code = "PIN_LOCKED"
+    message = "The payment PIN is locked until {until}."
+    until: datetime
+
+
+@dataclass(eq=False)
+class PinWeak(DomainError):
+    """A PIN that is not six digits, or one of those that are guessed first."""
+
+    code = "PIN_WEAK"
+    message = "This PIN cannot be used: {reason}."
+    reason: str

@@ -1,0 +1,279 @@
+"""The ledger's first door: `post` writes a few planned entries, all of them or none, in the caller's transaction.
+
+phase    what it does                                                       cost
+lock     the inline accounts, in id order, FOR NO KEY UPDATE                one round trip, one row lock per inline account
+decide   flow, closed, available — on the rows as locked                    none
+write    entries, postings and balances                                     one round trip for all plans
+holds    only when a plan names some                                        one round trip to read, one to write
+
+Call it once per transaction: work that needs more first locks the union (`lock_accounts`). Order of locks everywhere: key,
+business row, accounts by id, capacity. Without the lock two spenders read the same balance; without its order two
+transfers in opposite directions wait for each other.
+
+Folded accounts take no lock and no update; see `wallet.folding`. The second door, for sets, is `wallet.ledger_sets`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from superapp import clock
+from superapp.ids import uuid7
+from wallet import holds
+from wallet.accounts import asset_by_id, known_system_account
+from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
+from wallet.flows import REVERSAL, EntryKind
+from wallet.holds import HoldStep
+
+LOCK_SQL = """
+    SELECT id, kind, asset_id, balance, held, credit_limit, last_sequence, last_recorded_at, closed
+    FROM wallet_account
+    WHERE id = ANY(%s) AND NOT folded
+    ORDER BY id
+    FOR NO KEY UPDATE
+"""
+
+WRITE_SQL = """
+    WITH entries AS (
+        INSERT INTO wallet_journalentry (id, kind, subject, effective_at, recorded_at, tx, reverses_id)
+        SELECT e.id, e.kind, e.subject, e.effective_at, %(recorded_at)s, pg_current_xact_id()::text::bigint, e.reverses
+        FROM unnest(%(entry_ids)s::uuid[], %(kinds)s::text[], %(subjects)s::uuid[], %(effective)s::timestamptz[],
+                    %(reverses)s::uuid[]) AS e (id, kind, subject, effective_at, reverses)
+    ), postings AS (
+        INSERT INTO wallet_posting (account_id, sequence, entry_id, asset_id, amount, balance_after, subject,
+                                    effective_at, recorded_at, tx)
+        SELECT p.account_id, coalesce(p.sequence, nextval('wallet_folded_sequence')), p.entry_id, p.asset_id, p.amount,
+               p.balance_after, p.subject, p.effective_at, %(recorded_at)s, pg_current_xact_id()::text::bigint
+        FROM unnest(%(accounts)s::uuid[], %(sequences)s::bigint[], %(posting_entries)s::uuid[], %(assets)s::smallint[],
+                    %(amounts)s::numeric[], %(balances)s::numeric[], %(posting_subjects)s::uuid[],
+                    %(posting_effective)s::timestamptz[])
+             AS p (account_id, sequence, entry_id, asset_id, amount, balance_after, subject, effective_at)
+    )
+    UPDATE wallet_account a
+    SET balance = u.balance, held = u.held, last_sequence = u.last_sequence, last_recorded_at = %(recorded_at)s
+    FROM unnest(%(touched)s::uuid[], %(new_balances)s::numeric[], %(new_held)s::numeric[], %(new_sequences)s::bigint[])
+         AS u (id, balance, held, last_sequence)
+    WHERE a.id = u.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A signed amount on one account, in the minor units' decimals of the account's asset."""
+
+    account: UUID
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One entry to be written. `effective_at` None: as of the moment it is recorded; never later than that."""
+
+    kind: EntryKind
+    subject: UUID
+    legs: Sequence[Leg]
+    effective_at: datetime | None = None
+    holds: Sequence[HoldStep] = ()
+    reverses: UUID | None = None
+    entry_id: UUID = field(default_factory=uuid7)
+
+
+@dataclass(frozen=True, slots=True)
+class PostedEntry:
+    """What was written. `balances`: the inline accounts' balances after this entry."""
+
+    entry_id: UUID
+    recorded_at: datetime
+    effective_at: datetime
+    balances: dict[UUID, Decimal]
+
+
+@dataclass(slots=True)
+class LockedAccount:
+    """An inline account under this transaction's lock, with what this call has planned so far."""
+
+    id: UUID
+    kind: str
+    asset_id: int
+    balance: Decimal
+    held: Decimal
+    credit_limit: Decimal
+    last_sequence: int
+    last_recorded_at: datetime | None
+    closed: bool
+
+    @property
+    def available(self) -> Decimal:
+        """What may still be taken."""
+        return self.balance - self.held + self.credit_limit
+
+
+def lock_accounts(account_ids: Iterable[UUID]) -> dict[UUID, LockedAccount]:
+    """Locks the inline accounts among the ids, in id order, until the transaction ends, and reads them as locked.
+
+    A row that was waited for is returned as its last writer left it (PostgreSQL re-reads the locked row itself).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_SQL, [sorted(set(account_ids))])
+        return {row[0]: LockedAccount(*row) for row in cursor.fetchall()}
+
+
+def post(*plans: Plan) -> list[PostedEntry]:
+    """Writes the planned entries, all or none, and answers with what was written, in order.
+
+    Raises InsufficientFunds and AccountClosed as refusals; LedgerFault when a plan does not balance, does not fit its row
+    of the flow table, names an unknown account, or counts before it is known; TransactionManagementError outside a
+    transaction. After a refusal nothing has been written.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError(
+            "Postings are written inside the transaction of what they are for."
+        )
+    _check_shape(plans)
+    locked = lock_accounts(
+        [leg.account for plan in plans for leg in plan.legs] + [step.account for plan in plans for step in plan.holds]
+    )
+    recorded_at = recording_time(account.last_recorded_at for account in locked.values())
+    writing = _Writing(recorded_at=recorded_at, locked=locked)
+    open_holds = holds.read(step for plan in plans for step in plan.holds)
+    posted = [writing.add(plan, open_holds) for plan in plans]
+    writing.execute()
+    holds.write(open_holds)
+    return posted
+
+
+def reverse(entry_id: UUID, *, subject: UUID, effective_at: datetime | None = None) -> PostedEntry:
+    """Takes back one entry, whole: each posting with its sign turned, in a new entry that names the old one.
+
+    A second reversal of the same entry fails on a unique key (IntegrityError): once is all there is. Raises as `post`.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT p.account_id, -p.amount FROM wallet_posting p WHERE p.entry_id = %s ORDER BY p.account_id, p.sequence",
+            [entry_id],
+        )
+        legs = [Leg(account=account, amount=amount) for account, amount in cursor.fetchall()]
+    plan = Plan(kind=REVERSAL, subject=subject, legs=legs, effective_at=effective_at, reverses=entry_id)
+    return post(plan)[0]
+
+
+def recording_time(last_times: Iterable[datetime | None]) -> datetime:
+    """The time these postings are known from: taken after the locks, and never before an account's last."""
+    return max([clock.now(), *(time for time in last_times if time is not None)])
+
+
+def _check_shape(plans: Sequence[Plan]) -> None:
+    for plan in plans:
+        if not plan.legs and not plan.holds:
+            raise LedgerFault(f"An entry of kind {plan.kind.code} moves nothing; plan at least two legs, or a hold.")
+        if any(leg.amount == 0 or not leg.amount.is_finite() for leg in plan.legs):
+            raise LedgerFault(f"An entry of kind {plan.kind.code} has a leg of zero; leave such a leg out.")
+
+
+class _Writing:
+    """The rows of one call, put together plan by plan while the locked accounts are moved along in memory."""
+
+    def __init__(self, *, recorded_at: datetime, locked: dict[UUID, LockedAccount]) -> None:
+        self.recorded_at = recorded_at
+        self.locked = locked
+        self.touched: set[UUID] = set()
+        self.entries: list[tuple[UUID, str, UUID, datetime, UUID | None]] = []
+        self.postings: list[tuple[UUID, int | None, UUID, int, Decimal, Decimal | None, UUID, datetime]] = []
+
+    def add(self, plan: Plan, open_holds: holds.OpenHolds) -> PostedEntry:
+        """Decides one plan: raises its refusal, or adds its rows."""
+        effective_at = plan.effective_at or self.recorded_at
+        if effective_at > self.recorded_at:
+            raise LedgerFault(f"{plan.kind.code} would count from {effective_at}, before it is known; post it then.")
+        for step in plan.holds:
+            account = self.locked.get(step.account)
+            if account is None:
+                raise LedgerFault(f"A hold names account {step.account}, which is no inline account.")
+            open_holds.apply(step, account, at=self.recorded_at)
+            self.touched.add(account.id)
+        totals: dict[int, Decimal] = {}
+        balances: dict[UUID, Decimal] = {}
+        for leg in plan.legs:
+            account = self.locked.get(leg.account)
+            asset_id = self._move(account, leg, plan, effective_at, balances)
+            totals[asset_id] = totals.get(asset_id, Decimal(0)) + leg.amount
+        if any(totals.values()):
+            raise LedgerFault(f"The legs of {plan.kind.code} do not sum to zero in each asset: {totals}.")
+        if plan.legs:
+            self.entries.append((plan.entry_id, plan.kind.code, plan.subject, effective_at, plan.reverses))
+        return PostedEntry(plan.entry_id, self.recorded_at, effective_at, balances)
+
+    def _move(
+        self, account: LockedAccount | None, leg: Leg, plan: Plan, effective_at: datetime, balances: dict[UUID, Decimal]
+    ) -> int:
+        if account is None:
+            system = known_system_account(leg.account)
+            if system is None:
+                raise LedgerFault(f"A leg of {plan.kind.code} names account {leg.account}, which does not exist.")
+            self._check_flow(plan, system.kind, system.asset_id, leg.amount)
+            self.postings.append(
+                (leg.account, None, plan.entry_id, system.asset_id, leg.amount, None, plan.subject, effective_at)
+            )
+            return system.asset_id
+        self._check_flow(plan, account.kind, account.asset_id, leg.amount)
+        if account.closed:
+            raise AccountClosed
+        if leg.amount < 0 and account.available + leg.amount < 0:
+            raise insufficient_funds(account.available, -leg.amount, asset_by_id(account.asset_id))
+        account.balance += leg.amount
+        account.last_sequence += 1
+        balances[account.id] = account.balance
+        self.touched.add(account.id)
+        self.postings.append(
+            (
+                account.id,
+                account.last_sequence,
+                plan.entry_id,
+                account.asset_id,
+                leg.amount,
+                account.balance,
+                plan.subject,
+                effective_at,
+            )
+        )
+        return account.asset_id
+
+    def _check_flow(self, plan: Plan, account_kind: str, asset_id: int, amount: Decimal) -> None:
+        asset = asset_by_id(asset_id)
+        if amount != round(amount, asset.decimals):
+            raise LedgerFault(f"{amount} is not exact to the minor unit of {asset.code}.")
+        if not plan.kind.allows(account_kind, asset.type, 1 if amount > 0 else -1):
+            raise LedgerFault(f"{plan.kind.code} may not move {account_kind} by {amount} {asset.code}: see its flow.")
+
+    def execute(self) -> None:
+        """Writes everything in one statement."""
+        touched = [self.locked[account_id] for account_id in sorted(self.touched)]
+        entries, postings = self.entries, self.postings
+        with connection.cursor() as cursor:
+            cursor.execute(
+                WRITE_SQL,
+                {
+                    "recorded_at": self.recorded_at,
+                    "entry_ids": [row[0] for row in entries],
+                    "kinds": [row[1] for row in entries],
+                    "subjects": [row[2] for row in entries],
+                    "effective": [row[3] for row in entries],
+                    "reverses": [row[4] for row in entries],
+                    "accounts": [row[0] for row in postings],
+                    "sequences": [row[1] for row in postings],
+                    "posting_entries": [row[2] for row in postings],
+                    "assets": [row[3] for row in postings],
+                    "amounts": [row[4] for row in postings],
+                    "balances": [row[5] for row in postings],
+                    "posting_subjects": [row[6] for row in postings],
+                    "posting_effective": [row[7] for row in postings],
+                    "touched": [account.id for account in touched],
+                    "new_balances": [account.balance for account in touched],
+                    "new_held": [account.held for account in touched],
+                    "new_sequences": [account.last_sequence for account in touched],
+                },
+            )

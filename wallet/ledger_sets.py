@@ -1,0 +1,292 @@
+"""The ledger's second door: `post_set` writes what a query yields, in a constant number of statements.
+
+phase    what it does                                                             cost, for n legs
+lock     every inline account the set touches, in id order, FOR NO KEY UPDATE    one statement, n row locks
+decide   only where something can be refused: accounts that lose or are closed   one statement over those at risk
+write    entries, postings, balances and the caller's own rows                   one statement
+
+Bounds: at most about 20,000 accounts and a quarter of a second per commit; longer work is more batches. The result is the
+same as posting the items one by one in the order of their positions (invariant I14).
+
+The query (`legs`) yields one row per leg:
+
+    item uuid         which thing this is a leg of; one entry per item, unless the whole set is one entry
+    position bigint   the order of items, and of legs on one account; unique in the set
+    account_id uuid
+    amount numeric    signed, exact to the asset's minor unit
+    subject uuid      what the posting is for; the same for all legs of an item
+
+and, where holds are captured (`captures`), a second query yields item, hold_id, account_id, amount.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from wallet.accounts import asset_by_id
+from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
+from wallet.flows import EntryKind
+from wallet.ledger import recording_time
+
+LOCK_SQL = """
+    WITH locked AS MATERIALIZED (
+        SELECT a.last_recorded_at, a.closed
+        FROM wallet_account a
+        WHERE a.id IN ({accounts}) AND NOT a.folded
+        ORDER BY a.id
+        FOR NO KEY UPDATE
+    )
+    SELECT count(*), max(last_recorded_at), coalesce(bool_or(closed), false) FROM locked
+"""
+
+RISK_SQL = """
+    WITH legs AS MATERIALIZED ({legs}), captures AS MATERIALIZED ({captures}), at_risk AS (
+        SELECT a.id, a.balance - a.held + a.credit_limit AS available, a.closed, a.asset_id
+        FROM wallet_account a
+        JOIN (SELECT account_id, sum(least(amount, 0)) AS lost FROM legs GROUP BY account_id) l ON l.account_id = a.id
+        WHERE NOT a.folded AND (a.closed OR a.balance - a.held + a.credit_limit + l.lost < 0)
+    )
+    SELECT l.item, l.account_id, l.amount, coalesce(c.freed, 0), r.available, r.closed, r.asset_id
+    FROM legs l
+    JOIN at_risk r ON r.id = l.account_id
+    LEFT JOIN (
+        SELECT s.item, s.account_id, sum(h.remaining) AS freed
+        FROM captures s JOIN wallet_hold h ON h.id = s.hold_id AND h.state = 'open'
+        GROUP BY s.item, s.account_id
+    ) c ON c.item = l.item AND c.account_id = l.account_id
+    ORDER BY l.position
+"""
+
+# One leg per inline account (income, most settlements): the UPDATE itself hands out the sequence and the balance.
+MOVED_ONCE = """
+    updated AS (
+        UPDATE wallet_account a
+        SET balance = a.balance + l.amount, held = a.held - coalesce(c.amount, 0),
+            last_sequence = a.last_sequence + 1, last_recorded_at = %(set_recorded_at)s
+        FROM legs l LEFT JOIN captured c ON c.account_id = l.account_id
+        WHERE a.id = l.account_id AND NOT a.folded
+        RETURNING a.id, a.kind, a.asset_id, a.balance, a.last_sequence, l.item, l.amount, l.subject
+    ), moved AS (
+        SELECT item, id AS account_id, kind, asset_id, amount, subject, last_sequence AS sequence,
+               balance AS balance_after
+        FROM updated
+        {folded_legs}
+    )
+"""
+
+# Several legs on one account: its totals are written once, each posting's own place is counted back from the end.
+MOVED_OFTEN = """
+    totals AS (
+        SELECT account_id, sum(amount) AS amount, count(*) AS legs FROM legs GROUP BY account_id
+    ), updated AS (
+        UPDATE wallet_account a
+        SET balance = a.balance + t.amount, held = a.held - coalesce(c.amount, 0),
+            last_sequence = a.last_sequence + t.legs, last_recorded_at = %(set_recorded_at)s
+        FROM totals t LEFT JOIN captured c ON c.account_id = t.account_id
+        WHERE a.id = t.account_id AND NOT a.folded
+        RETURNING a.id, a.kind, a.asset_id, a.balance, a.last_sequence
+    ), moved AS (
+        SELECT l.item, l.account_id, u.kind, u.asset_id, l.amount, l.subject,
+               u.last_sequence + 1 - row_number() OVER later AS sequence,
+               u.balance - (sum(l.amount) OVER later - l.amount) AS balance_after
+        FROM legs l JOIN updated u ON u.id = l.account_id
+        WINDOW later AS (PARTITION BY l.account_id ORDER BY l.position DESC ROWS UNBOUNDED PRECEDING)
+        {folded_legs}
+    )
+"""
+
+FOLDED_LEGS = """
+        UNION ALL
+        SELECT l.item, l.account_id, f.kind, f.asset_id, l.amount, l.subject, nextval('wallet_folded_sequence'), NULL
+        FROM legs l JOIN folded f ON f.id = l.account_id
+"""
+
+WRITE_SQL = """
+    WITH this AS MATERIALIZED (SELECT pg_current_xact_id()::text::bigint AS tx),
+    legs AS MATERIALIZED (SELECT s.item, s.position, s.account_id, s.amount, s.subject FROM ({legs}) s {but_refused}),
+    captures AS MATERIALIZED (SELECT s.item, s.hold_id, s.account_id, s.amount FROM ({captures}) s {but_refused}),
+    holds AS (
+        UPDATE wallet_hold h
+        SET state = 'captured', captured = h.captured + s.amount, released = h.released + h.remaining - s.amount,
+            remaining = 0
+        FROM captures s WHERE h.id = s.hold_id AND h.account_id = s.account_id AND h.state = 'open'
+        RETURNING h.id, h.account_id, old.remaining AS freed
+    ),
+    captured AS (SELECT account_id, sum(freed) AS amount FROM holds GROUP BY account_id),
+    folded AS MATERIALIZED (SELECT id, kind, asset_id FROM wallet_account WHERE folded),
+    {moved},
+    posted AS MATERIALIZED ({posted}),
+    entries AS (
+        INSERT INTO wallet_journalentry (id, kind, subject, effective_at, recorded_at, tx)
+        SELECT entry_id, %(set_kind)s, subject, %(set_effective_at)s, %(set_recorded_at)s, this.tx
+        FROM ({entries}) e, this
+    ),
+    postings AS (
+        INSERT INTO wallet_posting (account_id, sequence, entry_id, asset_id, amount, balance_after, subject,
+                                    effective_at, recorded_at, tx)
+        SELECT m.account_id, m.sequence, {entry_of_leg}, m.asset_id, m.amount, m.balance_after, m.subject,
+               %(set_effective_at)s, %(set_recorded_at)s, this.tx
+        FROM moved m {join_posted}, this
+    )
+    {then}
+    SELECT (SELECT count(*) FROM legs), (SELECT count(*) FROM moved), (SELECT count(*) FROM posted),
+           (SELECT count(*) FROM captures), (SELECT count(*) FROM holds),
+           (SELECT array_agg(DISTINCT kind || ' ' || asset_id || ' ' || sign(amount)::int) FROM moved)
+"""
+
+NO_CAPTURES = (
+    "SELECT NULL::uuid AS item, NULL::uuid AS hold_id, NULL::uuid AS account_id, 0::numeric AS amount WHERE false"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SetResult:
+    """What a set wrote. `posted`: entries written; `legs`: postings; `refused`: item → code of the rule that refused it."""
+
+    posted: int
+    legs: int
+    refused: dict[UUID, str]
+    recorded_at: datetime
+
+
+def post_set(
+    *,
+    kind: EntryKind,
+    legs: str,
+    params: Mapping[str, object],
+    accounts: str | None = None,
+    one_entry: UUID | None = None,
+    subject: UUID | None = None,
+    effective_at: datetime | None = None,
+    captures: str | None = None,
+    one_leg_per_account: bool = False,
+    then: Sequence[str] = (),
+) -> SetResult:
+    """Writes the legs that a query yields, item by item or (`one_entry`) as one entry with that id and `subject`.
+
+    `accounts`: a query of the account ids to lock, for legs that are worked out from the locked rows themselves.
+    `captures`: a query of the holds that items take from (see the module's head); what a capture leaves over is released.
+    `one_leg_per_account`: the caller's word that no inline account has two legs, which spares a sort; a broken word fails
+    on a count and writes nothing.
+    `then`: data-modifying statements that join the writing statement and may read `posted(item, entry_id)`.
+
+    The caller has locked its business rows. Items that a rule refuses write nothing and are named in the result; in one
+    entry a refusal is raised (InsufficientFunds, AccountClosed), since all its legs stand or fall together. Raises
+    LedgerFault for legs that do not fit, TransactionManagementError outside a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError(
+            "Postings are written inside the transaction of what they are for."
+        )
+    if one_entry is not None and subject is None:
+        raise LedgerFault("A set that is one entry names its subject.")
+    recorded_at, any_closed = _lock(accounts or f"SELECT account_id FROM ({legs}) legs", params)
+    if effective_at is not None and effective_at > recorded_at:
+        raise LedgerFault(f"{kind.code} would count from {effective_at}, before it is known; post it then.")
+    refused: dict[UUID, str] = {}
+    if any_closed or kind.may_debit_owners:
+        refused = _refused(legs, captures or NO_CAPTURES, params, raise_first=one_entry is not None)
+    statement = _write_statement(
+        legs=legs,
+        captures=captures or NO_CAPTURES,
+        one_entry=one_entry is not None,
+        once=one_leg_per_account,
+        but_refused=bool(refused),
+        then=then,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statement,
+            {
+                **params,
+                "set_kind": kind.code,
+                "set_effective_at": effective_at or recorded_at,
+                "set_recorded_at": recorded_at,
+                "set_entry": one_entry,
+                "set_subject": subject,
+                "set_refused": list(refused),
+            },
+        )
+        planned, moved, posted, captured, holds, flows = cursor.fetchone()
+    if planned != moved or captured != holds:
+        raise LedgerFault(
+            f"{kind.code}: {planned} legs and {captured} captures were planned, {moved} and {holds} written; a leg names "
+            "an unknown account, an account has two legs against the caller's word, or a hold is not open."
+        )
+    _check_flows(kind, flows or [])
+    return SetResult(posted=posted, legs=moved, refused=refused, recorded_at=recorded_at)
+
+
+def _lock(accounts: str, params: Mapping[str, object]) -> tuple[datetime, bool]:
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_SQL.format(accounts=accounts), params)
+        _, last_recorded_at, any_closed = cursor.fetchone()
+    return recording_time([last_recorded_at]), any_closed
+
+
+def _refused(legs: str, captures: str, params: Mapping[str, object], *, raise_first: bool) -> dict[UUID, str]:
+    """Goes through the items that touch an account at risk, in order, as if they were posted one by one.
+
+    An account is at risk when it is closed, or when all that the set takes from it, without what it adds, is more than is
+    available; every other account can bear its legs in any order, so only these need looking at.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(RISK_SQL.format(legs=legs, captures=captures), params)
+        rows = cursor.fetchall()
+    by_item: dict[UUID, list[tuple[UUID, Decimal, Decimal, Decimal, bool, int]]] = {}
+    for item, *leg in rows:
+        by_item.setdefault(item, []).append(tuple(leg))
+    available: dict[UUID, Decimal] = {}
+    refused: dict[UUID, str] = {}
+    for item, item_legs in by_item.items():
+        after = dict(available)
+        freed_for: set[UUID] = set()
+        for account, amount, freed, at_first, closed, asset_id in item_legs:
+            left = after.get(account, at_first) + (freed if account not in freed_for else 0)
+            freed_for.add(account)
+            if closed or (amount < 0 and left + amount < 0):
+                error = AccountClosed() if closed else insufficient_funds(left, -amount, asset_by_id(asset_id))
+                if raise_first:
+                    raise error
+                refused[item] = error.code
+                break
+            after[account] = left + amount
+        else:
+            available = after
+    return refused
+
+
+def _write_statement(
+    *, legs: str, captures: str, one_entry: bool, once: bool, but_refused: bool, then: Sequence[str]
+) -> str:
+    moved = (MOVED_ONCE if once else MOVED_OFTEN).format(folded_legs=FOLDED_LEGS)
+    if one_entry:
+        posted = "SELECT NULL::uuid AS item, %(set_entry)s::uuid AS entry_id WHERE EXISTS (SELECT FROM legs)"
+        entries = "SELECT entry_id, %(set_subject)s::uuid AS subject FROM posted"
+        entry_of_leg, join_posted = "%(set_entry)s::uuid", ""
+    else:
+        posted = "SELECT item, subject, uuidv7() AS entry_id FROM legs GROUP BY item, subject ORDER BY min(position)"
+        entries = "SELECT entry_id, subject FROM posted"
+        entry_of_leg, join_posted = "p.entry_id", "JOIN posted p ON p.item = m.item"
+    return WRITE_SQL.format(
+        legs=legs,
+        captures=captures,
+        but_refused="WHERE s.item <> ALL(%(set_refused)s::uuid[])" if but_refused else "",
+        moved=moved,
+        posted=posted,
+        entries=entries,
+        entry_of_leg=entry_of_leg,
+        join_posted=join_posted,
+        then="".join(f", then_{number} AS ({statement})" for number, statement in enumerate(then)),
+    )
+
+
+def _check_flows(kind: EntryKind, flows: Sequence[str]) -> None:
+    for flow in flows:
+        account_kind, asset_id, sign = flow.split(" ")
+        if not kind.allows(account_kind, asset_by_id(int(asset_id)).type, int(sign)):
+            raise LedgerFault(f"{kind.code} may not move {account_kind} in the direction {sign}: see its flow.")

@@ -1,0 +1,306 @@
+"""The ledger looks at itself: every invariant of the design as a query that yields the rows that break it.
+
+Each app adds the checks of its own rows with `@check`. `verify` runs them all against one snapshot and repairs nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from wallet.flows import account_kinds, entry_kinds
+
+MOST_FINDINGS_PER_CHECK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row that breaks an invariant: `invariant` by its number, `row` so that it can be found, `fault` in words."""
+
+    invariant: str
+    row: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One invariant. `look` yields (row, fault) for each offender."""
+
+    invariant: str
+    rule: str
+    look: Callable[[CursorWrapper], Iterator[tuple[str, str]]]
+
+
+_checks: list[Check] = []
+
+Look = Callable[[CursorWrapper], Iterator[tuple[str, str]]]
+
+
+def check(invariant: str, rule: str) -> Callable[[Look], Look]:
+    """Registers a check: a function of a cursor that yields (row, fault) for each row that breaks `rule`."""
+
+    def register(look: Look) -> Look:
+        _checks.append(Check(invariant=invariant, rule=rule, look=look))
+        return look
+
+    return register
+
+
+def check_sql(invariant: str, rule: str, sql: str) -> None:
+    """Registers a check given as a query of (row, fault), one row per offender."""
+
+    def look(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
+        cursor.execute(sql)
+        while rows := cursor.fetchmany(1000):
+            yield from rows
+
+    _checks.append(Check(invariant=invariant, rule=rule, look=look))
+
+
+def all_checks() -> tuple[Check, ...]:
+    """Every check that is registered, in order of their numbers."""
+    return tuple(
+        sorted(_checks, key=lambda check: (int("".join(filter(str.isdigit, check.invariant)) or 0), check.rule))
+    )
+
+
+def verify() -> dict[Check, list[Finding]]:
+    """Runs every check against one snapshot. At most MOST_FINDINGS_PER_CHECK findings are named for each."""
+    results: dict[Check, list[Finding]] = {}
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not connection.savepoint_ids:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        for each in all_checks():
+            found = islice(each.look(cursor), MOST_FINDINGS_PER_CHECK)
+            results[each] = [Finding(invariant=each.invariant, row=row, fault=fault) for row, fault in found]
+    return results
+
+
+POSTING = "'posting ' || p.account_id || '#' || p.sequence"
+
+check_sql(
+    "I1",
+    "each entry sums to zero per asset",
+    """
+    SELECT 'entry ' || entry_id, 'its postings in asset ' || asset_id || ' sum to ' || sum(amount)
+    FROM wallet_posting GROUP BY entry_id, asset_id HAVING sum(amount) <> 0
+    """,
+)
+check_sql(
+    "I1",
+    "each entry has postings",
+    """
+    SELECT 'entry ' || e.id, 'it has no posting' FROM wallet_journalentry e
+    WHERE NOT EXISTS (SELECT FROM wallet_posting p WHERE p.entry_id = e.id)
+    """,
+)
+check_sql(
+    "I1",
+    "each posting agrees with its entry on times, transaction and subject's owner",
+    f"""
+    SELECT {POSTING}, CASE WHEN e.id IS NULL THEN 'its entry ' || p.entry_id || ' does not exist'
+        ELSE 'its times or transaction differ from those of entry ' || e.id END
+    FROM wallet_posting p LEFT JOIN wallet_journalentry e ON e.id = p.entry_id
+    WHERE e.id IS NULL OR e.tx <> p.tx OR e.effective_at <> p.effective_at OR e.recorded_at <> p.recorded_at
+       OR e.subject <> p.subject
+    """,
+)
+check_sql(
+    "I1",
+    "each posting is on an account of its asset, exact to the minor unit",
+    f"""
+    SELECT {POSTING}, CASE WHEN a.id IS NULL THEN 'its account does not exist'
+        WHEN a.asset_id <> p.asset_id THEN 'its asset is not its account''s'
+        ELSE p.amount || ' is not exact to the minor unit of ' || s.code END
+    FROM wallet_posting p LEFT JOIN wallet_account a ON a.id = p.account_id LEFT JOIN wallet_asset s ON s.id = a.asset_id
+    WHERE a.id IS NULL OR a.asset_id <> p.asset_id OR p.amount <> round(p.amount, s.decimals)
+    """,
+)
+check_sql(
+    "I2",
+    "all postings of an asset sum to zero",
+    """
+    SELECT 'asset ' || s.code, 'its postings sum to ' || sum(p.amount)
+    FROM wallet_posting p JOIN wallet_asset s ON s.id = p.asset_id GROUP BY s.code HAVING sum(p.amount) <> 0
+    """,
+)
+check_sql(
+    "I2",
+    "all balances of an asset sum to zero",
+    """
+    SELECT 'asset ' || s.code, 'its balances sum to ' || sum(b.balance) FROM (
+        SELECT a.asset_id, a.balance FROM wallet_account a
+        UNION ALL
+        SELECT p.asset_id, p.amount FROM wallet_posting p JOIN wallet_account a ON a.id = p.account_id AND a.folded
+        WHERE p.tx >= (SELECT tx FROM wallet_foldcheckpoint)
+    ) b JOIN wallet_asset s ON s.id = b.asset_id GROUP BY s.code HAVING sum(b.balance) <> 0
+    """,
+)
+check_sql(
+    "I3",
+    "each balance is the sum of its postings",
+    """
+    SELECT 'account ' || a.id, 'its ' || CASE WHEN a.folded THEN 'checkpoint' ELSE 'balance' END || ' is '
+        || a.balance || ', its postings sum to ' || coalesce(p.total, 0)
+    FROM wallet_account a LEFT JOIN (
+        SELECT p.account_id, sum(p.amount) AS total
+        FROM wallet_posting p JOIN wallet_account a ON a.id = p.account_id
+        WHERE NOT a.folded OR p.tx < (SELECT tx FROM wallet_foldcheckpoint)
+        GROUP BY p.account_id
+    ) p ON p.account_id = a.id
+    WHERE a.balance <> coalesce(p.total, 0)
+    """,
+)
+check_sql(
+    "I4",
+    "an inline account's postings are numbered from 1 without a gap, up to its last",
+    """
+    SELECT 'account ' || a.id, 'its last sequence is ' || a.last_sequence || '; its postings: ' || coalesce(p.n, 0)
+        || ' from ' || coalesce(p.low, 0) || ' to ' || coalesce(p.high, 0)
+    FROM wallet_account a LEFT JOIN (
+        SELECT account_id, count(*) AS n, min(sequence) AS low, max(sequence) AS high
+        FROM wallet_posting GROUP BY account_id
+    ) p ON p.account_id = a.id
+    WHERE NOT a.folded AND (a.last_sequence <> coalesce(p.n, 0) OR coalesce(p.high, 0) <> a.last_sequence
+                            OR coalesce(p.low, 1) <> 1)
+    """,
+)
+check_sql(
+    "I5",
+    "each posting's balance after is the one before plus its amount, and its recorded time never falls",
+    f"""
+    SELECT {POSTING}, CASE
+        WHEN p.folded <> (p.balance_after IS NULL) THEN 'only a folded account''s posting has no balance after'
+        WHEN p.balance_after <> p.before + p.amount
+            THEN 'its balance after is ' || p.balance_after || ', but ' || p.before || ' + ' || p.amount || ' makes '
+                 || (p.before + p.amount)
+        ELSE 'it was recorded at ' || p.recorded_at || ', before the posting that precedes it' END
+    FROM (
+        SELECT p.account_id, p.sequence, p.amount, p.balance_after, p.recorded_at, a.folded,
+               coalesce(lag(p.balance_after) OVER w, 0) AS before, lag(p.recorded_at) OVER w AS earlier
+        FROM wallet_posting p JOIN wallet_account a ON a.id = p.account_id
+        WINDOW w AS (PARTITION BY p.account_id ORDER BY p.sequence)
+    ) p
+    WHERE p.folded <> (p.balance_after IS NULL)
+       OR (NOT p.folded AND (p.balance_after <> p.before + p.amount OR p.recorded_at < p.earlier))
+    """,
+)
+check_sql(
+    "I5",
+    "an account's last recorded time is not before its last posting's",
+    """
+    SELECT 'account ' || a.id, 'its last recorded time is before its last posting''s'
+    FROM wallet_account a JOIN wallet_posting p ON p.account_id = a.id AND p.sequence = a.last_sequence
+    WHERE NOT a.folded AND (a.last_recorded_at IS NULL OR a.last_recorded_at < p.recorded_at)
+    """,
+)
+check_sql(
+    "I6",
+    "what is held is the sum of the open holds' remainders",
+    """
+    SELECT 'account ' || a.id, 'it holds ' || a.held || ', its open holds have ' || coalesce(h.remaining, 0) || ' left'
+    FROM wallet_account a LEFT JOIN (
+        SELECT account_id, sum(remaining) AS remaining FROM wallet_hold WHERE state = 'open' GROUP BY account_id
+    ) h ON h.account_id = a.id
+    WHERE a.held <> coalesce(h.remaining, 0)
+    """,
+)
+check_sql(
+    "I7",
+    "no balance was ever below what the account may owe",
+    f"""
+    SELECT {POSTING}, 'its balance after is ' || p.balance_after || ', below the limit of ' || -a.credit_limit
+    FROM wallet_posting p JOIN wallet_account a ON a.id = p.account_id AND NOT a.folded
+    WHERE p.balance_after < -a.credit_limit
+    """,
+)
+check_sql(
+    "I8",
+    "captured + released + lapsed + remaining = hold",
+    """
+    SELECT 'hold ' || id, 'of ' || amount || ' it accounts for ' || captured + released + lapsed + remaining
+    FROM wallet_hold WHERE captured + released + lapsed + remaining <> amount OR (state <> 'open' AND remaining <> 0)
+    """,
+)
+check_sql(
+    "I10",
+    "a reversal is its original turned round, and there is at most one",
+    """
+    SELECT 'entry ' || r.entry, 'it does not turn round entry ' || r.original || ' posting for posting' FROM (
+        SELECT e.id AS entry, e.reverses_id AS original, x.account_id, sum(x.amount) AS amount
+        FROM wallet_journalentry e
+        CROSS JOIN LATERAL (
+            SELECT p.account_id, p.amount FROM wallet_posting p WHERE p.entry_id IN (e.id, e.reverses_id)) x
+        WHERE e.reverses_id IS NOT NULL GROUP BY e.id, e.reverses_id, x.account_id
+    ) r WHERE r.amount <> 0
+    UNION
+    SELECT 'entry ' || reverses_id, 'it was reversed ' || count(*) || ' times'
+    FROM wallet_journalentry WHERE reverses_id IS NOT NULL GROUP BY reverses_id HAVING count(*) > 1
+    """,
+)
+
+
+@check("I1", "each posting fits its entry's row of the flow table")
+def _flows(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
+    cursor.execute(
+        """
+        SELECT e.kind, a.kind, s.type, sign(p.amount)::int, count(*), (array_agg(e.id::text ORDER BY e.id))[1:20]
+        FROM wallet_posting p JOIN wallet_journalentry e ON e.id = p.entry_id JOIN wallet_account a ON a.id = p.account_id
+        JOIN wallet_asset s ON s.id = p.asset_id
+        GROUP BY 1, 2, 3, 4
+        """
+    )
+    flows = {kind.code: kind for kind in entry_kinds()}
+    for entry_kind, account_kind, asset_type, sign, _, entries in cursor.fetchall():
+        flow = flows.get(entry_kind)
+        if flow is None or not flow.allows(account_kind, asset_type, sign):
+            for entry in entries:
+                yield f"entry {entry}", f"a {entry_kind} may not move {account_kind} ({asset_type}) in direction {sign}"
+
+
+@check("I1", "each account is of a declared kind, folded as its kind says")
+def _kinds(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
+    folded = {kind.code: kind.folded for kind in account_kinds()}
+    cursor.execute("SELECT kind, folded, count(*), (array_agg(id::text))[1:20] FROM wallet_account GROUP BY 1, 2")
+    for kind, is_folded, _, accounts in cursor.fetchall():
+        if folded.get(kind) is not is_folded:
+            for account in accounts:
+                yield (
+                    f"account {account}",
+                    f"{kind} is not a declared kind of account that is {'' if is_folded else 'not '}folded",
+                )
+
+
+@check("I20", "the database's own guards are in place")
+def _guards(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
+    cursor.execute(
+        """
+        SELECT t.name, g.tgenabled FROM unnest(%s::text[]) AS t (name) LEFT JOIN pg_trigger g ON g.tgname = t.name
+        WHERE g.tgenabled IS DISTINCT FROM 'O'
+        """,
+        [list(GUARDS)],
+    )
+    for name, enabled in cursor.fetchall():
+        yield f"trigger {name}", "it does not exist" if enabled is None else "it is switched off"
+    cursor.execute(
+        """
+        SELECT t.name, p.privilege FROM unnest(ARRAY['wallet_posting', 'wallet_journalentry']) AS t (name),
+               unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS p (privilege)
+        WHERE has_table_privilege('superapp_site', t.name, p.privilege)
+        """
+    )
+    for table, privilege in cursor.fetchall():
+        yield f"table {table}", f"the site's role may {privilege} its rows"
+
+
+GUARDS = (
+    "posting_is_append_only",
+    "entry_is_append_only",
+    "account_is_kept",
+    "asset_is_kept",
+    "entry_is_of_this_transaction",
+    "postings_are_in_balance",
+)
