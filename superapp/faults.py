@@ -1,0 +1,34 @@
+"""Telling faults of the database apart: those worth another try at once, and those a client should come back for."""
+
+from django.db import DatabaseError, InterfaceError
+
+_ANOTHER_TRY = {"40P01", "40001"}
+"""deadlock_detected, serialization_failure: the transaction is gone, the next one will most likely pass."""
+
+_COME_BACK = {"55P03", "57014"}
+"""lock_not_available and query_canceled: a time limit of the session ended a wait or a statement."""
+
+_COME_BACK_CLASSES = {"08", "40", "53", "57"}
+"""Connection lost, transaction rolled back, out of resources (disk, memory, connections), shut down by an operator."""
+
+
+def sqlstate_of(fault: BaseException) -> str | None:
+    """PostgreSQL's five-character code of an error that Django or psycopg raised; None if the server never answered."""
+    state = getattr(fault.__cause__, "sqlstate", None) or getattr(fault, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def deserves_another_try(fault: DatabaseError) -> bool:
+    """Whether the whole transaction, done again at once, will most likely succeed."""
+    return sqlstate_of(fault) in _ANOTHER_TRY
+
+
+def is_outage(fault: DatabaseError | InterfaceError) -> bool:
+    """Whether this says 'not now' rather than 'never': time limits, lost connections, a server that is full or going down.
+
+    A server that never answered has no code: it could not be reached, or the connection ended under us.
+    """
+    state = sqlstate_of(fault)
+    if state is None:
+        return True
+    return state in _COME_BACK or state[:2] in _COME_BACK_CLASSES

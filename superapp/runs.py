@@ -1,0 +1,216 @@
+"""Runs: long work in batches that any number of workers carry out, and any of them can take up again.
+
+A `Run` is one piece of such work (the income of a fund and day, with its revision); its `RunBatch` rows are ranges of
+accounts. Each step of a batch is one transaction that also moves the batch's state, so a worker that is killed leaves a
+batch either untouched or done, and doing it again finds nothing to do.
+
+| run | from | to |
+|---|---|---|
+| planned, batches written | OPEN | COUNTING |
+| every batch counted, figures agree | COUNTING | POSTING |
+| every batch posted, figures agree | POSTING | CLOSED |
+| a check did not agree | any but CLOSED | STOPPED |
+| mended by an operator | STOPPED | OPEN, COUNTING, POSTING |
+
+Every move is a conditional UPDATE that names the state it comes from: of two workers that try, one moves it.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Count, F, Q, QuerySet
+
+from superapp import clock
+from superapp.models import Run, RunBatch
+
+_S, _B = Run.State, RunBatch.State
+
+MOVES: Mapping[Run.State, frozenset[Run.State]] = {
+    _S.OPEN: frozenset({_S.COUNTING, _S.STOPPED}),
+    _S.COUNTING: frozenset({_S.POSTING, _S.STOPPED}),
+    _S.POSTING: frozenset({_S.CLOSED, _S.STOPPED}),
+    _S.CLOSED: frozenset(),
+    _S.STOPPED: frozenset({_S.OPEN, _S.COUNTING, _S.POSTING}),
+}
+"""The allowed moves of a run."""
+
+BATCH_MOVES: Mapping[RunBatch.State, RunBatch.State] = {_B.PLANNED: _B.COUNTED, _B.COUNTED: _B.POSTED}
+"""The allowed moves of a batch."""
+
+WORKED_IN: Mapping[RunBatch.State, Run.State] = {_B.PLANNED: _S.COUNTING, _B.COUNTED: _S.POSTING}
+"""In which state of its run a batch of each state is taken up: a stopped run is left alone."""
+
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, in batches."""
+
+    done: int
+    """Posted."""
+    total: int
+    counted: int
+    """Counted or posted."""
+
+
+class RunsStuck(Exception):
+    """Runs did not close in time, or stopped; names them."""
+
+
+def open_run(kind: str, scope: str, day: date, revision: int = 0, figures: Mapping[str, Any] | None = None) -> Run:
+    """The run of that kind, scope, day and revision; made now unless it is there. Of two that ask at once both get one."""
+    run, _ = Run.objects.get_or_create(
+        kind=kind,
+        scope=scope,
+        day=day,
+        revision=revision,
+        defaults={"figures": dict(figures or {}), "opened_at": clock.now()},
+    )
+    return run
+
+
+def plan_batches(run: Run, ranges: Iterable[tuple[uuid.UUID, uuid.UUID]]) -> int:
+    """Writes a batch for each range (first and last account, both included), in order. Says how many there are.
+
+    Planning again adds nothing to what is planned. Belongs into the transaction that moves the run to COUNTING.
+    """
+    batches = [RunBatch(run=run, position=position, low=low, high=high) for position, (low, high) in enumerate(ranges)]
+    RunBatch.objects.bulk_create(batches, ignore_conflicts=True, batch_size=5_000)
+    return run.batches.count()
+
+
+def claim_batch(run_id: uuid.UUID, state: RunBatch.State) -> RunBatch | None:
+    """Locks the first batch of the run in that state that no other worker holds, until the transaction ends.
+
+    None when there is none, or when the run is not in the state in which such batches are worked (see WORKED_IN).
+    """
+    _must_be_in_transaction()
+    return (
+        RunBatch.objects.filter(run_id=run_id, state=state, run__state=WORKED_IN[state])
+        .order_by("position")
+        .select_for_update(skip_locked=True, of=("self",), no_key=True)
+        .first()
+    )
+
+
+def finish_batch(batch: RunBatch, to_state: RunBatch.State, figures: Mapping[str, Any] | None = None) -> None:
+    """Moves a claimed batch on and adds to its figures (decimals as strings), in the transaction that did its work.
+
+    Raises RuntimeError if the batch is no longer where it was claimed: then nothing of this transaction may commit.
+    """
+    _must_be_in_transaction()
+    came_from = RunBatch.State(batch.state)
+    if BATCH_MOVES.get(came_from) != to_state:
+        raise ValueError(f"A batch does not go from {came_from} to {to_state}.")
+    batch.figures = {**batch.figures, **(figures or {})}
+    stamp = {"counted_at": clock.now()} if to_state == _B.COUNTED else {"posted_at": clock.now()}
+    moved = RunBatch.objects.filter(pk=batch.pk, state=came_from).update(
+        state=to_state, figures=batch.figures, attempts=F("attempts") + 1, **stamp
+    )
+    if not moved:
+        raise RuntimeError(f"Batch {batch} was moved on by another worker while it was claimed.")
+    batch.state = to_state
+
+
+def advance(run: Run, from_state: Run.State, to_state: Run.State, figures: Mapping[str, Any] | None = None) -> bool:
+    """Moves the run if it is in `from_state`, with figures added; whether this call did it. The object is brought along.
+
+    Raises ValueError for a move that does not exist.
+    """
+    if to_state not in MOVES[from_state]:
+        raise ValueError(f"A run does not go from {from_state} to {to_state}.")
+    with transaction.atomic():
+        locked = Run.objects.select_for_update(no_key=True).filter(pk=run.pk, state=from_state).first()
+        if locked is None:
+            run.refresh_from_db()
+            return False
+        locked.state = to_state
+        locked.figures = {**locked.figures, **(figures or {})}
+        locked.closed_at = clock.now() if to_state == _S.CLOSED else None
+        locked.fault = locked.fault if to_state == _S.STOPPED else ""
+        Run.objects.filter(pk=run.pk, state=from_state).update(
+            state=locked.state, figures=locked.figures, closed_at=locked.closed_at, fault=locked.fault
+        )
+    run.refresh_from_db()
+    return True
+
+
+def stop(run: Run, fault: str) -> bool:
+    """Stops a run that a check does not let go on, with the reason for operators; whether this call did it.
+
+    Batches that are being worked on may still commit; no further one is taken up.
+    """
+    moved = (
+        Run.objects.filter(pk=run.pk).exclude(state__in=[_S.CLOSED, _S.STOPPED]).update(state=_S.STOPPED, fault=fault)
+    )
+    run.refresh_from_db()
+    return bool(moved)
+
+
+def progress(run: Run) -> Progress:
+    """How many of the run's batches are counted and posted."""
+    figures = RunBatch.objects.filter(run=run).aggregate(
+        total=Count("pk"),
+        done=Count("pk", filter=Q(state=_B.POSTED)),
+        counted=Count("pk", filter=Q(state__in=[_B.COUNTED, _B.POSTED])),
+    )
+    return Progress(**figures)
+
+
+def all_batches_past(run: Run, state: RunBatch.State) -> bool:
+    """Whether no batch of the run is in `state`, or before it, any more."""
+    before = [_B.PLANNED] if state == _B.PLANNED else [_B.PLANNED, _B.COUNTED]
+    return not RunBatch.objects.filter(run=run, state__in=before).exists()
+
+
+def total(run: Run, figure: str) -> Decimal:
+    """The exact sum of one figure over the run's batches; a batch without it counts as zero."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum((figures ->> %s)::numeric), 0) FROM superapp_runbatch WHERE run_id = %s",
+            [figure, run.pk],
+        )
+        row = cursor.fetchone()
+    return Decimal(row[0])
+
+
+def unfinished() -> QuerySet[Run]:
+    """Runs that workers still have to carry out: neither closed nor stopped."""
+    return Run.objects.filter(state__in=[_S.OPEN, _S.COUNTING, _S.POSTING]).order_by("day", "kind", "scope", "revision")
+
+
+def wait_until_closed(*, deadline_seconds: float, work: Callable[[], int] | None = None) -> None:
+    """Returns once no run is unfinished. `work` is called between looks and says how much it did.
+
+    Raises RunsStuck when nothing has moved for `deadline_seconds`: neither here nor in any other worker.
+    """
+    last_seen: object = None
+    gives_up = time.monotonic() + deadline_seconds
+    while True:
+        done = work() if work is not None else 0
+        open_runs = list(unfinished())
+        if not open_runs:
+            return
+        seen = [(run.pk, run.state, progress(run)) for run in open_runs]
+        if done or seen != last_seen:
+            gives_up = time.monotonic() + deadline_seconds
+        elif time.monotonic() > gives_up:
+            names = ", ".join(
+                f"{run} ({run.state}, {progress(run).done} of {progress(run).total})" for run in open_runs
+            )
+            raise RunsStuck(f"Nothing has moved for {deadline_seconds:g} s: {names}.")
+        else:
+            time.sleep(_POLL_SECONDS)
+        last_seen = seen
+
+
+def _must_be_in_transaction() -> None:
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError("A batch is claimed and finished inside one transaction.")
