@@ -59,7 +59,7 @@ class LimitExceeded(DomainError):
     code = "LIMIT_EXCEEDED"
     message = "The limit is {limit} {currency}, of which {remaining} remains; ask for less."
     rule: str
-    rule_version: str
+    rule_version: int
     currency: str
     limit: Decimal
     used: Decimal

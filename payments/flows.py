@@ -1,0 +1,19 @@
+"""What payments do to the ledger: a transfer is two entries, from the sender into transit and from there to its end."""
+
+from wallet.flows import IN_TRANSIT, WALLET, credit, debit, declare_kind
+
+TRANSFER_SENT = declare_kind(
+    "transfer_sent",
+    legs=[debit(WALLET), credit(IN_TRANSIT)],
+    description="A person sends money: it leaves their wallet at once and waits in transit.",
+)
+TRANSFER_SETTLED = declare_kind(
+    "transfer_settled",
+    legs=[debit(IN_TRANSIT), credit(WALLET)],
+    description="A settlement worker hands what is due in transit to its recipients.",
+)
+TRANSFER_RETURNED = declare_kind(
+    "transfer_returned",
+    legs=[debit(IN_TRANSIT), credit(WALLET)],
+    description="What could not reach its recipient goes back to its sender, whole.",
+)

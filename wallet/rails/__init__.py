@@ -1,0 +1,33 @@
+"""Rails: how money enters and leaves. A rail carries instructions to a bank; the bank's word comes back as messages.
+
+`rail(name)` finds one by name; `default_rail()` is the one new top-ups use. Only a sandbox knows the sandbox rail.
+"""
+
+from collections.abc import Callable
+
+from django.conf import settings
+
+from wallet.rails.base import Instruction, Rail, RailAnswer, RailRefused
+
+__all__ = ["Instruction", "Rail", "RailAnswer", "RailRefused", "default_rail", "offers", "rail"]
+
+_makers: dict[str, Callable[[], Rail]] = {}
+
+
+def offers(name: str, make: Callable[[], Rail]) -> None:
+    """Registers a rail under a name that top-ups keep."""
+    _makers[name] = make
+
+
+def rail(name: str) -> Rail:
+    """The rail of that name. Raises LookupError when this installation has none."""
+    maker = _makers.get(name)
+    if maker is None:
+        raise LookupError(f"This installation has no bank connection named {name!r}; add its app or see TOP_UP_RAIL.")
+    return maker()
+
+
+def default_rail() -> str:
+    """The name of the rail that new top-ups take: settings.TOP_UP_RAIL, in a sandbox the sandbox bank."""
+    chosen = getattr(settings, "TOP_UP_RAIL", "") or ("sandbox" if settings.SUPERAPP_SANDBOX else "")
+    return str(chosen)

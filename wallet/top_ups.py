@@ -1,0 +1,160 @@
+"""Top-ups: money from a person's bank into their wallet, counted only when the bank says it is there.
+
+state        how it gets there                                              what the ledger shows
+REQUESTED    the person asks; the instruction waits in the outbox           nothing
+INSTRUCTED   the rail has taken the instruction                             nothing
+CONFIRMED    the bank's message, or its answer to an inquiry                bank -100, wallet +100
+FAILED       the bank declined, or would not take the instruction           nothing
+
+The bank's word arrives as messages that may be late, doubled, lost or about nothing of ours: `wallet.bank_callbacks`
+acts on each at most once. A top-up that stays INSTRUCTED too long is asked after by `inquire_unanswered`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from superapp import clock, doorbell, idempotency, outbox
+from superapp.money import plain, positive
+from wallet import limits, rails
+from wallet.models import TopUp
+from wallet.policies import TOP_UP_INQUIRY_AFTER, TOP_UP_MAXIMUM
+from wallet.wallets import wallet_of
+
+INSTRUCT = "wallet.instruct_top_up"
+"""Outbox topic: a top-up's instruction on its way to its rail."""
+
+State = TopUp.State
+
+MOVES: Mapping[State, frozenset[State]] = {
+    State.REQUESTED: frozenset({State.INSTRUCTED, State.CONFIRMED, State.FAILED}),
+    State.INSTRUCTED: frozenset({State.CONFIRMED, State.FAILED}),
+    State.CONFIRMED: frozenset(),
+    State.FAILED: frozenset(),
+}
+"""Every allowed move. The bank's answer may overtake the INSTRUCTED step, so both open states may end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToppedUp:
+    """The answer to a request: the top-up's id (of no row after a dry run), what it costs and where it goes."""
+
+    top_up_id: UUID
+    account_id: UUID
+    amount: Decimal
+    currency: str
+    fee: Decimal
+    dry_run: bool
+    replayed: bool
+
+
+def top_up(*, owner_id: UUID, amount: Decimal, currency: str, key: str, dry_run: bool = False) -> ToppedUp:
+    """Asks the bank for money. The wallet is credited when the bank confirms, not before.
+
+    Raises InvalidAmount, WalletNotOpen, LimitExceeded (policy wallet.top_up.maximum), InvalidIdempotencyKey,
+    IdempotencyKeyReused, Unavailable.
+    """
+    asked = positive(amount, currency)
+
+    def act() -> dict[str, str]:
+        account = wallet_of(owner_id=owner_id, currency=currency)
+        now = clock.now()
+        limits.check_single(TOP_UP_MAXIMUM, amount=asked.amount, currency=currency, at=now)
+        row = TopUp.objects.create(
+            owner_id=owner_id,
+            account=account,
+            amount=asked.amount,
+            currency=currency,
+            rail=rails.default_rail(),
+            requested_at=now,
+        )
+        outbox.emit(INSTRUCT, {"top_up": str(row.id)})
+        return {"top_up": str(row.id), "account": str(account.id), "fee": plain(Decimal(0), account.asset.decimals)}
+
+    done = idempotency.once(
+        user_id=owner_id,
+        operation="topUp",
+        key=key,
+        request={"amount": format(asked.amount, "f"), "currency": currency},
+        act=act,
+        dry_run=dry_run,
+    )
+    if not dry_run and not done.replayed:
+        doorbell.ring("superapp.deliver_outbox")
+    return ToppedUp(
+        top_up_id=UUID(done.answer["top_up"]),
+        account_id=UUID(done.answer["account"]),
+        amount=asked.amount,
+        currency=currency,
+        fee=Decimal(done.answer["fee"]),
+        dry_run=dry_run,
+        replayed=done.replayed,
+    )
+
+
+@outbox.handles(INSTRUCT)
+def instruct(payload: Mapping[str, Any]) -> None:
+    """Hands a REQUESTED top-up to its rail; repeating it is harmless, the rail takes one instruction per reference."""
+    row = TopUp.objects.get(id=payload["top_up"])
+    if row.state != State.REQUESTED:
+        return
+    try:
+        with transaction.atomic():
+            rails.rail(row.rail).instruct(instruction_of(row))
+    except rails.RailRefused as refusal:
+        move(row.id, State.FAILED, failure=refusal.reason, ended_at=clock.now())
+        return
+    move(row.id, State.INSTRUCTED, instructed_at=clock.now())
+
+
+def instruction_of(row: TopUp) -> rails.Instruction:
+    """What the rail is told; our reference is the top-up's id."""
+    return rails.Instruction(reference=str(row.id), amount=row.amount, currency=row.currency)
+
+
+def move(top_up_id: UUID, to: State, **changes: object) -> bool:
+    """Moves a top-up on if the table allows it from where it is; False when it does not, and nothing has changed.
+
+    The UPDATE is conditional on the state: of two answers of the bank at once, one finds the state already final.
+    """
+    allowed_from = [state for state, targets in MOVES.items() if to in targets]
+    moved = TopUp.objects.filter(id=top_up_id, state__in=allowed_from).update(state=to, **changes)
+    return moved == 1
+
+
+def inquire_unanswered(*, limit: int = 100) -> int:
+    """Asks the bank about top-ups it has not answered in time (policy wallet.top_up.inquiry_after); how many were asked.
+
+    Finds lost messages: what the bank then says is recorded like a message of its own. One it has never seen is
+    instructed again.
+    """
+    from wallet.bank_callbacks import record_callback
+
+    now = clock.now()
+    patience = TOP_UP_INQUIRY_AFTER.now().value
+    waiting = TopUp.objects.filter(state=State.INSTRUCTED, instructed_at__lte=now - patience).filter(
+        Q(inquired_at__isnull=True) | Q(inquired_at__lte=now - patience)
+    )
+    asked = 0
+    for row in waiting.order_by("id")[:limit]:
+        asked += TopUp.objects.filter(id=row.id, inquired_at=row.inquired_at).update(inquired_at=now)
+        answer = rails.rail(row.rail).inquire(str(row.id))
+        if answer.status == "unknown":
+            with transaction.atomic():
+                rails.rail(row.rail).instruct(instruction_of(row))
+        elif answer.status != "pending":
+            record_callback(
+                rail=row.rail,
+                reference=answer.message_reference,
+                instruction=str(row.id),
+                status=answer.status,
+                amount=answer.amount,
+                currency=answer.currency,
+                reason=answer.reason,
+            )
+    return asked
