@@ -1,9 +1,10 @@
 """Django itself: apps, middleware, templates, time, static files, transport security."""
 
-from config.settings.environment import BASE_DIR, MODE, SANDBOX, env, secret
+from config.settings.environment import BASE_DIR, MODE, PROCESS, SANDBOX, env, secret
 
 SUPERAPP_MODE = MODE
 SUPERAPP_SANDBOX = SANDBOX
+SUPERAPP_PROCESS = PROCESS
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = secret("SECRET_KEY")
@@ -33,6 +34,7 @@ INSTALLED_APPS = [
     "wallet",
     "payments",
     "funds",
+    "config",
 ]
 
 MIDDLEWARE = [
@@ -46,6 +48,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "superapp.outages.UnavailableMiddleware",
 ]
 
 TEMPLATES = [
@@ -88,6 +91,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 if not SANDBOX:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz)$"]
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True

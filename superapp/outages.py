@@ -1,0 +1,35 @@
+"""What the site answers while something it leans on is away."""
+
+import logging
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from redis.exceptions import RedisError
+
+from superapp.deliveries import NotDelivered
+
+logger = logging.getLogger("superapp.outages")
+
+RETRY_AFTER_SECONDS = 5
+
+
+class UnavailableMiddleware:
+    """Answers 503 with a typed code where a view cannot do without the cache or the SMS gateway.
+
+    Only sign-in and sign-up need them, and they fail closed: attempts that cannot be counted are not made.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """The answer to a view's exception, or None for those that are not ours."""
+        if not isinstance(exception, RedisError | NotDelivered):
+            return None
+        logger.error("%s is not available at %s", type(exception).__name__, request.path)
+        answer = JsonResponse({"status": 503, "errors": [{"code": "unavailable"}]}, status=503)
+        answer["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return answer
