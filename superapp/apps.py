@@ -1,4 +1,8 @@
+from typing import Any
+
+from celery.signals import task_prerun
 from django.apps import AppConfig
+from django.core.signals import request_started
 
 
 class SuperappConfig(AppConfig):
@@ -7,3 +11,16 @@ class SuperappConfig(AppConfig):
     name = "superapp"
     verbose_name = "Superapp"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Registers the system checks; a request and a task each begin a unit of work."""
+        from superapp import checks  # noqa: F401  registers itself
+
+        request_started.connect(_begin_unit_of_work, dispatch_uid="superapp.unit_of_work")
+        task_prerun.connect(_begin_unit_of_work, dispatch_uid="superapp.unit_of_work")
+
+
+def _begin_unit_of_work(**_signal: Any) -> None:
+    from superapp import clock
+
+    clock.forget()

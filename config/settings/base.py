@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.usersessions",
     "allauth.headless",
+    "django_structlog",
     "djmoney",
     "strawberry_django",
     "superapp",

@@ -1,0 +1,75 @@
+"""What is kept out of the logs: secrets always, people's numbers in production.
+
+Processors for structlog: each gets an event as a dictionary and gives it back. They also see what is logged through the
+standard library, so a library that logs a header or a form is covered too.
+"""
+
+import re
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+Event = MutableMapping[str, Any]
+
+MASK = "***"
+
+_SECRET = re.compile(
+    r"(pin|password|passwd|token|secret|authorization|cookie|otp|totp|apikey|credential|privatekey)s?$", re.IGNORECASE
+)
+"""Names end so: pin, new_pin, paymentPin, session_token, X-Session-Token, csrftoken, Set-Cookie, secret_key is below."""
+_SECRET_ANYWHERE = re.compile(r"(password|secret|authorization|cookie|sessiontoken)", re.IGNORECASE)
+_ENDS_IN_PIN_BY_CHANCE = frozenset({"spin", "shipping", "mapping"})
+
+_ONE_TIME_CODE = re.compile(r"[0-9]{4,10}", re.ASCII)
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_QUERY_SECRET = re.compile(r"(?i)([?&;](?:[a-z_]*(?:token|password|pin|secret|key)|code)=)[^&;\s\"']+")
+
+DEEPEST = 6
+"""Nested values are looked through so far; what lies deeper is not shown."""
+
+
+def mask_secrets(_logger: object, _method: str, event: Event) -> Event:
+    """Replaces the values of fields that are secrets by their name, at any depth, and secrets in query strings."""
+    return {name: _without_secrets(name, value, DEEPEST) for name, value in event.items()}
+
+
+def mask_people(_logger: object, _method: str, event: Event) -> Event:
+    """Masks one-time codes, and phone numbers but for their ends. For production: a sandbox shows its codes in the log."""
+    return {name: _without_people(name, value, DEEPEST) for name, value in event.items()}
+
+
+def masked_phone(phone: str) -> str:
+    """The number as a log may show it: +8613800138000 → +861****8000."""
+    return f"{phone[:4]}****{phone[-4:]}" if len(phone) > 8 else MASK
+
+
+def _is_secret(name: str) -> bool:
+    plain = name.replace("_", "").replace("-", "").lower()
+    if plain in _ENDS_IN_PIN_BY_CHANCE:
+        return False
+    return bool(_SECRET.search(plain) or _SECRET_ANYWHERE.search(plain))
+
+
+def _without_secrets(name: str, value: Any, depth: int) -> Any:
+    if _is_secret(name):
+        return MASK if value not in (None, "", [], {}) else value
+    if isinstance(value, str):
+        return _QUERY_SECRET.sub(rf"\1{MASK}", value)
+    return _each(value, depth, lambda key, part: _without_secrets(key, part, depth - 1))
+
+
+def _without_people(name: str, value: Any, depth: int) -> Any:
+    if name.lower().endswith("code") and _ONE_TIME_CODE.fullmatch(str(value)):
+        return MASK
+    if isinstance(value, str):
+        return _PHONE.sub(lambda found: masked_phone(found.group()), value)
+    return _each(value, depth, lambda key, part: _without_people(key, part, depth - 1))
+
+
+def _each(value: Any, depth: int, clean: Any) -> Any:
+    if not isinstance(value, Mapping | list | tuple):
+        return value
+    if depth <= 0:
+        return MASK
+    if isinstance(value, Mapping):
+        return {key: clean(str(key), part) for key, part in value.items()}
+    return [clean("", part) for part in value]
