@@ -4,8 +4,17 @@
 import os
 import sys
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Runs one command. An engine or a database that cannot be had is one sentence, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from config.refusals import refusals
+
+    with refusals():
+        execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The Celery app: workers that carry out what happens by itself, and the beat that pokes them.
+
+A message is a wish to look; the database is the queue of record (`superapp.doorbell`, `superapp.jobs`). So nothing waits for
+results, nothing is retried by the broker's bookkeeping, and losing every message costs a moment's delay.
+
+    celery -A config worker        any number, on any machine
+    celery -A config beat          one; two do no harm
+"""
+
+import os
+from typing import Any
+
+from celery import Celery, signals
+from celery.beat import Scheduler
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("superapp")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+class JobScheduler(Scheduler):  # type: ignore[misc]
+    """Beat over the register of jobs in the code. It keeps no file: every job is a poke, and a row decides."""
+
+    def setup_schedule(self) -> None:
+        """Reads the register."""
+        from superapp import jobs
+
+        self.install_default_entries({})
+        self.merge_inplace(jobs.beat_schedule())
+
+
+@signals.setup_logging.connect
+def _keep_our_logging(**about: Any) -> None:
+    """Django's settings have set up logging; Celery keeps its hands off while someone listens to this signal."""
+
+
+@signals.worker_init.connect
+@signals.beat_init.connect
+def _start_engines(**about: Any) -> None:
+    """A worker or a beat begun by hand in a sandbox finds its engines running."""
+    from config.engines import ensure_running
+
+    ensure_running()
+
+
+@signals.task_prerun.connect
+def _begin_task(task_id: str, task: Any, **about: Any) -> None:
+    """A task is a unit of work: it asks for the time anew, and its log lines carry its name and id."""
+    import structlog
+
+    from superapp import clock
+
+    clock.forget()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+
+
+@signals.task_postrun.connect
+def _end_task(**about: Any) -> None:
+    import structlog
+
+    structlog.contextvars.clear_contextvars()

@@ -1,0 +1,63 @@
+"""The database backend of the site: Django's own, and three things more.
+
+- It starts the embedded engines when a command or a test connects for the first time. A serving process (web,
+  worker, beat) starts them once, when it begins, and never again: a stopped database must answer at once, not revive.
+- A server older than PostgreSQL 18 is refused.
+- A server that cannot be reached is one sentence, still an OperationalError to whoever handles it.
+"""
+
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db.backends.postgresql import base, features
+from django.db.utils import OperationalError
+
+from config.engines.home import home
+from config.engines.lifetime import ensure_running
+
+
+class DatabaseUnreachable(OperationalError):
+    """The database server refuses us or is not there."""
+
+
+class DatabaseFeatures(features.DatabaseFeatures):
+    """What the site asks of its server: uuidv7(), virtual columns, NOT ENFORCED and more came with PostgreSQL 18."""
+
+    minimum_database_version = (18,)
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """A connection to PostgreSQL 18 or newer."""
+
+    features_class = DatabaseFeatures
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Where to connect; the embedded server's port is known only when it runs."""
+        if settings.EMBEDDED_POSTGRES:
+            if settings.SUPERAPP_PROCESS == "command":
+                ensure_running()
+            self.settings_dict["HOST"], self.settings_dict["PORT"] = home().postgres_address
+        params: dict[str, Any] = super().get_connection_params()
+        return params
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """A session. Raises DatabaseUnreachable."""
+        try:
+            return super().get_new_connection(conn_params)
+        except psycopg.OperationalError as fault:
+            where = f"{conn_params.get('host') or 'the local socket'}:{conn_params.get('port') or 5432}"
+            named = "the embedded PostgreSQL" if settings.EMBEDDED_POSTGRES else "DATABASE_URL"
+            reason = str(fault).strip().splitlines()[-1].strip() if str(fault).strip() else "no reason was given"
+            raise DatabaseUnreachable(
+                f"The database {conn_params.get('dbname')} at {where} ({named}) cannot be reached: {reason}"
+            ) from fault
+
+    def _configure_role(self, connection: Any) -> bool:
+        """Becomes the site's role. Raises DatabaseUnreachable where migrations have never run."""
+        try:
+            return bool(super()._configure_role(connection))
+        except psycopg.errors.InvalidParameterValue as fault:
+            raise DatabaseUnreachable(
+                f"The database {self.settings_dict['NAME']} has never been migrated: run manage.py migrate."
+            ) from fault

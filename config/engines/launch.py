@@ -1,0 +1,96 @@
+"""Starts one server program; run by path, before anything else of this project is imported.
+
+    python launch.py '{"argv": [...], "user": [uid, gid] | null, "search": bool, "log": path | null, "probe": [paths]}'
+
+PostgreSQL refuses to run as root, so root gives up its identity here. A checkout under a folder that the new identity may
+not enter (`/root`, mode 0700) is reached by keeping one capability, the right to search folders, rather than by
+changing the folder. With `log` the program becomes a daemon: nobody's child, in a session of its own, so that neither
+Ctrl-C in a terminal nor the end of the starter reaches it.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import sys
+from typing import Any
+
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+CAPABILITY_VERSION_3 = 0x20080522
+DAC_OVERRIDE, DAC_READ_SEARCH = 1, 2
+
+
+def _capset(libc: ctypes.CDLL, capability: int) -> bool:
+    """Narrows this process to `capability` alone; False where the kernel does not grant it."""
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    bits = 1 << capability
+    data = (ctypes.c_uint32 * 6)(bits, bits, bits, 0, 0, 0)
+    if libc.capset(ctypes.byref(header), ctypes.byref(data)) != 0:
+        return False
+    return bool(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0)
+
+
+def become(uid: int, gid: int, *, search: bool) -> None:
+    """Gives up root for good; with `search` the right to enter folders stays (also across exec).
+
+    Containers often lack the milder DAC_READ_SEARCH and have DAC_OVERRIDE. Raises OSError when the system refuses.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    if search:
+        libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    os.setresuid(uid, uid, uid)
+    if search and not (_capset(libc, DAC_READ_SEARCH) or _capset(libc, DAC_OVERRIDE)):
+        raise PermissionError("the right to search folders is not granted")
+
+
+def detach(log: str, owner: list[int] | None) -> int:
+    """Becomes a daemon that writes to `log`; a descriptor where to say why, should the program not start.
+
+    The starter is told only when the program has really been started: exec closes the descriptor.
+    """
+    hear, say = os.pipe()
+    if os.fork():
+        os.close(say)
+        with os.fdopen(hear) as voice:
+            sys.exit(voice.read() or 0)
+    os.close(hear)
+    os.setsid()
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    if owner:
+        os.fchown(output, *owner)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    return say
+
+
+def launch(order: dict[str, Any]) -> None:
+    """Takes the identity and becomes the program. Raises OSError."""
+    os.umask(0o077)
+    if order["user"]:
+        become(*order["user"], search=order["search"])
+    if order["probe"]:
+        sys.exit(not all(os.access(path, os.X_OK) for path in order["probe"]))
+    with contextlib.suppress(OSError):
+        os.chdir("/")
+    os.execve(order["argv"][0], order["argv"], {"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"})
+
+
+def main() -> None:
+    """Does what the one argument says."""
+    order = json.loads(sys.argv[1])
+    say = detach(order["log"], order["user"]) if order["log"] else 2
+    try:
+        launch(order)
+    except OSError as fault:
+        os.write(say, str(fault).encode())
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
