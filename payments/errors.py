@@ -26,5 +26,6 @@ class NoteTooLong(DomainError):
     """A note that is longer than `limit` characters, or holds characters that cannot be shown. Not stored."""
 
     code = "NOTE_TOO_LONG"
+    stored_with_key = False
     message = "A note has at most {limit} characters; shorten it."
     limit: int

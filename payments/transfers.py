@@ -86,13 +86,11 @@ def send_money(
         user_id=sender_id,
         operation="sendMoney",
         key=key,
-        request={"to": to.as_request(), "amount": format(asked.amount, "f"), "currency": currency, "note": said},
+        request={"to": to.as_request(), "amount": asked, "note": said},
         authorise=lambda: pins.verify(user_id=sender_id, pin=pin),
         act=lambda: _authorise(sender_id=sender_id, to=to, amount=asked.amount, currency=currency, note=said),
         dry_run=dry_run,
     )
-    if not dry_run and not done.replayed:
-        doorbell.ring(SETTLE_TASK)
     return Sent(
         transfer_id=UUID(done.answer["transfer"]),
         amount=asked.amount,
@@ -145,6 +143,7 @@ def _authorise(*, sender_id: UUID, to: Payee, amount: Decimal, currency: str, no
             )
         ]
     )
+    doorbell.ring(SETTLE_TASK)
     return {
         "transfer": str(transfer_id),
         "source": str(source.id),

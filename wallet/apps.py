@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class WalletConfig(AppConfig):
@@ -9,5 +10,9 @@ class WalletConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Fills the flow table and the ledger's checks."""
-        from wallet import flows, verification  # noqa: F401
+        """Fills the flow table, the ledger's checks and the policies; connects the rails and the bank's messages."""
+        from wallet import bank_callbacks, flows, pins, rails, top_up_verification, verification  # noqa: F401
+        from wallet.rails.sandbox import NAME, SandboxRail
+
+        if settings.SUPERAPP_SANDBOX:
+            rails.offers(NAME, SandboxRail)

@@ -16,7 +16,7 @@ class InsufficientFunds(DomainError):
     """A posting would take more from an account than is available (balance less held, plus credit limit)."""
 
     code = "INSUFFICIENT_FUNDS"
-    message_template = "Only {available} {asset} is available; add money or ask for less."
+    message = "Only {available} {asset} is available; add money or ask for less."
     available: Decimal
     asked: Decimal
     asset: str
@@ -33,7 +33,7 @@ class AccountClosed(DomainError):
     """A posting names an account that has been closed."""
 
     code = "ACCOUNT_CLOSED"
-    message_template = "This account is closed and takes no more money; choose another."
+    message = "This account is closed and takes no more money; choose another."
 
 
 class LedgerFault(Exception):
@@ -75,6 +75,7 @@ class PinNotSet(DomainError):
     """Money leaves a wallet only with a payment PIN, and this person has none yet."""
 
     code = "PIN_NOT_SET"
+    stored_with_key = False
     message = "No payment PIN is set; set one first."
 
 
@@ -83,6 +84,7 @@ class PinAlreadySet(DomainError):
     """A PIN is there already; it is changed with the old one, never set over."""
 
     code = "PIN_ALREADY_SET"
+    stored_with_key = False
     message = "A payment PIN is set already; change it with the current one."
 
 
@@ -91,6 +93,7 @@ class PinRequired(DomainError):
     """The request carries no PIN. Nothing was tried, nothing is counted."""
 
     code = "PIN_REQUIRED"
+    stored_with_key = False
     message = "This needs the payment PIN."
 
 
@@ -99,6 +102,7 @@ class PinWrong(DomainError):
     """The PIN is not the right one. Not stored under the key: the same request may come again with the right one."""
 
     code = "PIN_WRONG"
+    stored_with_key = False
     message = "The payment PIN is wrong; {tries_left} more tries before it is locked."
     tries_left: int
 
@@ -108,6 +112,7 @@ class PinLocked(DomainError):
     """Too many wrong tries: until then the right PIN is refused too, and no look is taken."""
 
     code = "PIN_LOCKED"
+    stored_with_key = False
     message = "The payment PIN is locked until {until}."
     until: datetime
 
@@ -117,5 +122,6 @@ class PinWeak(DomainError):
     """A PIN that is not six digits, or one of those that are guessed first."""
 
     code = "PIN_WEAK"
+    stored_with_key = False
     message = "This PIN cannot be used: {reason}."
     reason: str

@@ -13,6 +13,7 @@ against each other; safety does not depend on it but on the count alone.
 
 import hashlib
 import hmac
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -44,6 +45,11 @@ RETURNING hash, tries
 """
 
 
+def has_pin(user_id: UUID) -> bool:
+    """Whether the person has set a PIN."""
+    return PaymentPin.objects.filter(user_id=user_id).exists()
+
+
 def set_pin(*, user_id: UUID, pin: str) -> None:
     """Sets the first PIN of a person. Raises PinWeak, PinAlreadySet."""
     refuse_weak(pin)
@@ -68,7 +74,7 @@ def verify(*, user_id: UUID, pin: str | None) -> None:
     Raises PinNotSet, PinRequired (neither counts), PinWrong, PinLocked.
     """
     if not pin:
-        if not PaymentPin.objects.filter(user_id=user_id).exists():
+        if not has_pin(user_id):
             raise PinNotSet
         raise PinRequired
     with _in_line(user_id):
@@ -90,7 +96,7 @@ def refuse_weak(pin: str) -> None:
 
 
 def _is_run(digits: str) -> bool:
-    steps = {(int(after) - int(before)) % 10 for before, after in zip(digits, digits[1:], strict=False)}
+    steps = {(int(after) - int(before)) % 10 for before, after in itertools.pairwise(digits)}
     return steps in ({1}, {9})
 
 

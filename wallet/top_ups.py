@@ -10,18 +10,20 @@ The bank's word arrives as messages that may be late, doubled, lost or about not
 acts on each at most once. A top-up that stays INSTRUCTED too long is asked after by `inquire_unanswered`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from superapp import clock, doorbell, idempotency, outbox
+from superapp import clock, idempotency, outbox
 from superapp.money import plain, positive
 from wallet import limits, rails
+from wallet.activity import Story, tells_of
+from wallet.flows import TOP_UP
 from wallet.models import TopUp
 from wallet.policies import TOP_UP_INQUIRY_AFTER, TOP_UP_MAXIMUM
 from wallet.wallets import wallet_of
@@ -80,12 +82,10 @@ def top_up(*, owner_id: UUID, amount: Decimal, currency: str, key: str, dry_run:
         user_id=owner_id,
         operation="topUp",
         key=key,
-        request={"amount": format(asked.amount, "f"), "currency": currency},
+        request={"amount": asked},
         act=act,
         dry_run=dry_run,
     )
-    if not dry_run and not done.replayed:
-        doorbell.ring("superapp.deliver_outbox")
     return ToppedUp(
         top_up_id=UUID(done.answer["top_up"]),
         account_id=UUID(done.answer["account"]),
@@ -97,8 +97,20 @@ def top_up(*, owner_id: UUID, amount: Decimal, currency: str, key: str, dry_run:
     )
 
 
+@tells_of(TOP_UP)
+def tell(viewer_id: UUID, top_up_ids: Sequence[UUID]) -> Mapping[UUID, Story]:
+    """What activity says of top-ups; they have no other person in them."""
+    own = TopUp.objects.filter(id__in=top_up_ids, owner=viewer_id).values_list("id", flat=True)
+    return {top_up_id: Story(subject_type="TopUp") for top_up_id in own}
+
+
+def top_ups_of(owner_id: UUID) -> QuerySet[TopUp]:
+    """A person's own top-ups; another person's are as if absent (X07)."""
+    return TopUp.objects.filter(owner=owner_id)
+
+
 @outbox.handles(INSTRUCT)
-def instruct(payload: Mapping[str, Any]) -> None:
+def instruct(payload: dict[str, Any]) -> None:
     """Hands a REQUESTED top-up to its rail; repeating it is harmless, the rail takes one instruction per reference."""
     row = TopUp.objects.get(id=payload["top_up"])
     if row.state != State.REQUESTED:

@@ -1,0 +1,167 @@
+"""What the API says of accounts, wallets, top-ups and activity."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from superapp.graphql.people import Person
+from superapp.graphql.relay import Node, node_id
+from superapp.graphql.scalars import Amount, CurrencyCode, Money
+from superapp.money import exact
+from wallet import models
+from wallet.activity import Item
+from wallet.flows import account_kinds, entry_kinds
+from wallet.wallets import Position
+
+
+def _account_kind() -> Any:
+    """The kinds of account people own, as the flow table declares them."""
+    owned = [kind for kind in account_kinds() if not kind.folded]
+    definition = strawberry.enum(
+        Enum("AccountKind", {kind.code.upper(): kind.code for kind in owned}), description="What an account is for."
+    )
+    for value, kind in zip(definition.__strawberry_definition__.values, owned, strict=True):
+        value.description = kind.description
+    return definition
+
+
+def _activity_kind() -> Any:
+    """The kinds of entry that can touch what people own, as the flow table declares them."""
+    kinds = [kind for kind in entry_kinds() if any(not leg.account.folded for leg in kind.legs)]
+    definition = strawberry.enum(
+        Enum("ActivityKind", {kind.code.upper(): kind.code for kind in kinds}),
+        description="What happened to the money. New products bring new kinds.",
+    )
+    for value, kind in zip(definition.__strawberry_definition__.values, kinds, strict=True):
+        value.description = kind.description
+    return definition
+
+
+AccountKind: Any = _account_kind()
+ActivityKind: Any = _activity_kind()
+
+
+@strawberry.enum(description="Where a top-up stands.")
+class TopUpState(Enum):
+    REQUESTED = strawberry.enum_value("requested", description="Asked for; the bank has not been told yet.")
+    INSTRUCTED = strawberry.enum_value("instructed", description="The bank has been told; its word is awaited.")
+    CONFIRMED = strawberry.enum_value(
+        "confirmed", description="The bank confirmed; the wallet has been credited. Final."
+    )
+    FAILED = strawberry.enum_value("failed", description="The bank declined; nothing was credited. Final.")
+
+
+@strawberry.type(description="What its owner has on one account, in units of its asset: balance = available + held.")
+class Account(Node):
+    kind: AccountKind = strawberry.field(description="What the account is for.")
+    asset: str = strawberry.field(description="What is counted: an ISO 4217 code, or FUND:<code> for a fund's shares.")
+    balance: Amount = strawberry.field(description="All of it, in the asset's units.")
+    available: Amount = strawberry.field(description="What can be spent now.")
+    held: Amount = strawberry.field(description="What is set aside for something under way.")
+    pending: Amount = strawberry.field(description="What is on its way here; no part of the balance yet.")
+    opened_at: datetime = strawberry.field(description="When the account was opened.")
+
+    @classmethod
+    def of(cls, position: Position) -> "Account":
+        """The account as it stands."""
+        account = position.account
+        return cls(
+            id=node_id("Account", account.id),
+            kind=AccountKind(account.kind),
+            asset=account.asset.code,
+            balance=_in_units(account, position.balance),
+            available=_in_units(account, position.available),
+            held=_in_units(account, position.held),
+            pending=_in_units(account, position.pending),
+            opened_at=account.created_at,
+        )
+
+
+@strawberry.type(description="A person's money in one currency: balance = available + held.")
+class Wallet:
+    account: Account = strawberry.field(description="The account behind it, with an id of its own.")
+    currency: CurrencyCode = strawberry.field(description="The currency.")
+    balance: Money = strawberry.field(description="All of it.")
+    available: Money = strawberry.field(description="What can be spent now.")
+    held: Money = strawberry.field(description="What is set aside for something under way.")
+    pending: Money = strawberry.field(
+        description="What others have sent and has not arrived; no part of the balance yet."
+    )
+
+    @classmethod
+    def of(cls, position: Position) -> "Wallet":
+        """The wallet as it stands."""
+        currency = position.account.asset.code
+        return cls(
+            account=Account.of(position),
+            currency=CurrencyCode(currency),
+            balance=Money.of(position.balance, currency),
+            available=Money.of(position.available, currency),
+            held=Money.of(position.held, currency),
+            pending=Money.of(position.pending, currency),
+        )
+
+
+@strawberry.type(description="Money asked of a bank; counted once the bank confirms.")
+class TopUp(Node):
+    amount: Money = strawberry.field(description="What was asked for.")
+    state: TopUpState = strawberry.field(description="Where it stands.")
+    failure: str | None = strawberry.field(description="Why the bank declined, as its code; null unless FAILED.")
+    requested_at: datetime = strawberry.field(description="When it was asked for.")
+    ended_at: datetime | None = strawberry.field(description="When it was confirmed or failed; null until then.")
+
+    @classmethod
+    def of(cls, row: models.TopUp) -> "TopUp":
+        """The top-up behind a row."""
+        return cls(
+            id=node_id("TopUp", row.id),
+            amount=Money.of(row.amount, row.currency),
+            state=TopUpState(row.state),
+            failure=row.failure or None,
+            requested_at=row.requested_at,
+            ended_at=row.ended_at,
+        )
+
+
+@strawberry.type(description="One thing that happened to the viewer's money: one posting on one of their accounts.")
+class ActivityItem:
+    id: strawberry.ID = strawberry.field(description="Unique and stable; not an id for `node`.")
+    kind: ActivityKind = strawberry.field(description="What happened.")
+    account_id: strawberry.ID = strawberry.field(description="The account it happened to.")
+    asset: str = strawberry.field(description="What is counted: an ISO 4217 code, or FUND:<code> for a fund's shares.")
+    amount: Amount = strawberry.field(description="In the asset's units; above zero: the viewer has more than before.")
+    balance_after: Amount = strawberry.field(description="The account's balance after it, in the asset's units.")
+    counterparty: Person | None = strawberry.field(description="The other person; null when there is none.")
+    note: str | None = strawberry.field(description="What the sender wrote; null when there is nothing.")
+    subject_id: strawberry.ID | None = strawberry.field(
+        description="The transfer, top-up or order it was about, for `node`; null when it has no page of its own."
+    )
+    recorded_at: datetime = strawberry.field(description="When it was entered; the order of the list.")
+    effective_at: datetime = strawberry.field(description="When it counts from.")
+
+    @classmethod
+    def of(cls, item: Item, people: Mapping[UUID, Person]) -> "ActivityItem":
+        """The item; `people` holds the counterparties of the whole page."""
+        story = item.story
+        return cls(
+            id=strawberry.ID(f"{item.account.id}-{item.sequence}"),
+            kind=ActivityKind(item.kind),
+            account_id=node_id("Account", item.account.id),
+            asset=item.account.asset.code,
+            amount=_in_units(item.account, item.amount),
+            balance_after=_in_units(item.account, item.balance_after),
+            counterparty=people.get(story.counterparty_id) if story.counterparty_id else None,
+            note=story.note or None,
+            subject_id=node_id(story.subject_type, item.subject) if story.subject_type else None,
+            recorded_at=item.recorded_at,
+            effective_at=item.effective_at,
+        )
+
+
+def _in_units(account: models.Account, amount: Decimal) -> Amount:
+    return Amount(exact(amount, decimals=account.asset.decimals))
