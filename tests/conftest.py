@@ -1,0 +1,68 @@
+"""What every test stands on: real PostgreSQL and Valkey, a database of its own, the site's role."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from tests.databases import TestDatabase, cloned
+
+TEST_BROKER, TEST_CACHE = 8, 9
+"""Databases of the embedded Valkey that a running site of this checkout does not look at."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _broker_and_cache_of_their_own() -> Iterator[None]:
+    """Bells that tests ring are heard by no worker of `make run`, and caches are not shared with it."""
+    import redis
+    from django.conf import settings
+    from django.core.cache import caches
+
+    from config import celery_app, engines
+
+    if not settings.EMBEDDED_VALKEY:
+        yield
+        return
+    engines.ensure_running()
+    local = engines.home()
+    celery_app.conf.broker_url = settings.CELERY_BROKER_URL = local.broker_url(TEST_BROKER)
+    settings.CACHES["default"]["LOCATION"] = settings.REDIS_URL = local.redis_url(TEST_CACHE)
+    del caches["default"]
+    yield
+    for number in (TEST_BROKER, TEST_CACHE):
+        with redis.from_url(local.redis_url(number)) as valkey:
+            valkey.flushdb()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Puts pytest-django's `db`, whose tests are rolled back, into a clone of the template."""
+    with django_db_blocker.unblock():
+        database = cloned()
+        database.__enter__()
+    yield
+    with django_db_blocker.unblock():
+        database.__exit__(None, None, None)
+
+
+@pytest.fixture
+def committed_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[TestDatabase]:
+    """A fresh clone for one test that commits, or that has several connections, threads or processes."""
+    with django_db_blocker.unblock(), cloned() as database:
+        yield database
+
+
+@pytest.fixture
+def transactional_db() -> None:
+    """Refused: flushing would truncate the ledger, which its triggers forbid."""
+    pytest.fail("Use committed_db: transactional_db would flush by TRUNCATE.")
+
+
+@pytest.fixture(autouse=True)
+def _new_unit_of_work() -> Iterator[None]:
+    """No test inherits the clock's distance, policies or calendars that another has read."""
+    from superapp import clock
+
+    clock.forget()
+    yield
+    clock.forget()

@@ -1,0 +1,16 @@
+"""Waiting for a condition with a deadline: the tests' only way to let time pass."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], deadline_seconds: float = 30.0, *, what: str = "the condition") -> T:
+    """The first truthy value of `condition()`. Raises AssertionError when there is none by the deadline."""
+    give_up_at = time.monotonic() + deadline_seconds
+    while not (value := condition()):
+        assert time.monotonic() < give_up_at, f"{what} did not come true within {deadline_seconds} s"
+        time.sleep(0.02)
+    return value
