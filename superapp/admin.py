@@ -25,6 +25,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
 from superapp import clock, people, policies
+from superapp.bounded_pages import BoundedPaginator
 from superapp.models import CalendarDay, IdempotencyKey, Installation, OutboxEvent, PolicyVersion, Run, RunBatch, User
 from superapp.policy_form import PolicyVersionForm
 
@@ -43,6 +44,8 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """Rows that can be looked at and nothing else, by anyone, superusers included."""
 
     list_per_page = 50
+    paginator = BoundedPaginator
+    list_after_template = "superapp/bounded_list.html"
     show_full_result_count = False
     empty_value_display = EMPTY
 

@@ -6,12 +6,15 @@ what `superapp` holds and choose icons; an app adds its own icons to ICONS from 
 
 # ruff: noqa: ARG001 - Unfold calls these with the request
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
+
+from superapp.models import User
 
 GROUPS: list[tuple[str, tuple[str, ...]]] = [
     ("People", ("superapp.user", "auth.group")),
@@ -39,6 +42,22 @@ ICONS: dict[str, str] = {
 """Material symbols, by model."""
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that is no model's list: shown in the menu's `group` to operators who have `permission`."""
+
+    group: str
+    title: str
+    icon: str
+    link: str
+    """Name of its address."""
+    permission: str
+
+
+PAGES: list[Page] = []
+"""Pages of the apps' own; an app adds them from its `admin.py`."""
+
+
 def environment(request: HttpRequest) -> list[str]:
     """The badge beside the title."""
     return ["Sandbox", "warning"] if settings.SUPERAPP_SANDBOX else ["Production", "danger"]
@@ -60,6 +79,11 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
             items.append(
                 {"title": page["name"], "icon": ICONS.get(label, "table_rows"), "link": page["admin_url"]},
             )
+        items += [
+            {"title": page.title, "icon": page.icon, "link": reverse(page.link)}
+            for page in PAGES
+            if page.group == title and _may(request, page.permission)
+        ]
         if items:
             groups.append({"title": title, "separator": True, "collapsible": False, "items": items})
     return groups
@@ -71,6 +95,10 @@ def account_menu(request: HttpRequest) -> list[dict[str, Any]]:
         {"title": "Second factor", "link": reverse("mfa_index")},
         {"title": "Sessions", "link": reverse("usersessions_list")},
     ]
+
+
+def _may(request: HttpRequest, permission: str) -> bool:
+    return isinstance(request.user, User) and request.user.has_perm(permission)
 
 
 def _in_order(wanted: tuple[str, ...], pages: dict[str, Any]) -> list[str]:

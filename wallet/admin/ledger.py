@@ -1,0 +1,322 @@
+"""The ledger's pages: accounts with their postings, entries, holds, the trial balance. Nobody changes anything here."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import (
+    Case,
+    DecimalField,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from superapp import back_office
+from superapp.admin import EMPTY, PERSON_LINKS, ReadOnlyAdmin
+from superapp.figures import figure
+from wallet import flows, journal
+from wallet.admin.links import account_link, entry_link, owned_list, page_of, person_link, subject_link
+from wallet.models import Account, FoldCheckpoint, Hold, JournalEntry, Posting
+from wallet.trial_balance import trial_balance
+
+PERSON_LINKS.append(lambda person: ("Accounts", owned_list(Account, "owner", person)))
+
+back_office.ICONS |= {
+    "wallet.account": "account_balance_wallet",
+    "wallet.journalentry": "receipt_long",
+    "wallet.hold": "front_hand",
+}
+back_office.PAGES.append(
+    back_office.Page(
+        group="Ledger",
+        title="Trial balance",
+        icon="balance",
+        link="admin:wallet_trial_balance",
+        permission="wallet.view_account",
+    )
+)
+
+
+class KindFilter(admin.SimpleListFilter):
+    """By kind, from the flow table rather than from a scan of the rows."""
+
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's form
+        """The declared kinds."""
+        kinds = flows.entry_kinds() if model_admin.model is JournalEntry else flows.account_kinds()
+        return [(kind.code, kind.code.replace("_", " ").capitalize()) for kind in kinds]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002 - Django's form
+        """Rows of the chosen kind."""
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+@admin.register(Account)
+class AccountAdmin(ReadOnlyAdmin):
+    """Accounts, with their postings on their pages."""
+
+    list_display = ["name", "owner_link", "asset", "shown_balance", "shown_held", "shown_available", "standing"]
+    list_display_links = ["name"]
+    list_filter = [KindFilter, "asset", "closed", ("owner", admin.EmptyFieldListFilter)]
+    list_select_related = ["asset", "owner"]
+    search_fields = ["=id", "=owner__phone", "=owner__handle"]
+    search_help_text = "An account's id, or its owner's phone number or handle in full"
+    ordering = ["-id"]
+    fieldsets = [
+        (None, {"fields": ["purpose", "owner_link", "asset", "scope", "id"]}),
+        ("Balance", {"fields": ["shown_balance", "shown_held", "shown_available", "credit_limit"]}),
+        ("History", {"fields": ["standing", "created_at", "last_recorded_at", "last_sequence"]}),
+    ]
+    readonly_fields = [
+        "id", "purpose", "owner_link", "shown_balance", "shown_held", "shown_available", "standing",
+    ]  # fmt: skip
+    change_form_outer_after_template = "wallet/account_postings.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the trial balance."""
+        address = path(
+            "trial-balance/", self.admin_site.admin_view(self.trial_balance_view), name="wallet_trial_balance"
+        )
+        return [address, *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
+        """Accounts with their current balance: a folded one's checkpoint plus what was posted since."""
+        since = (
+            Posting.objects.filter(account_id=OuterRef("pk"), tx__gte=Subquery(FoldCheckpoint.objects.values("tx")[:1]))
+            .order_by()
+            .values("account_id")
+            .annotate(amount=Sum("amount"))
+            .values("amount")
+        )
+        amounts = DecimalField(max_digits=24, decimal_places=4)
+        accounts: QuerySet[Account] = super().get_queryset(request)
+        return accounts.annotate(
+            current=ExpressionWrapper(
+                F("balance")
+                + Case(
+                    When(folded=True, then=Coalesce(Subquery(since), Value(Decimal(0)), output_field=amounts)),
+                    default=Value(Decimal(0)),
+                    output_field=amounts,
+                ),
+                output_field=amounts,
+            )
+        )
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **options: Any) -> HttpResponse:
+        """The account's page with a page of its postings, newest first."""
+        account: Account = options["obj"]
+        before = request.GET.get("before", "")
+        page = journal.postings_of_account(account.pk, before=int(before) if before.isdecimal() else None)
+        lines = [
+            {
+                "sequence": posting.sequence,
+                "recorded_at": posting.recorded_at,
+                "effective_at": posting.effective_at,
+                "entry": entry_link(posting.entry_id, posting.entry.kind.replace("_", " ")),
+                "subject": subject_link(posting.entry.kind, posting.subject),
+                "amount": figure(posting.amount, account.asset.decimals),
+                "balance_after": figure(posting.balance_after, account.asset.decimals),
+            }
+            for posting in page.postings
+        ]
+        context |= {"lines": lines, "next_place": page.next_place, "is_first_page": not before}
+        return super().render_change_form(request, context, **options)
+
+    def trial_balance_view(self, request: HttpRequest) -> HttpResponse:
+        """Every asset, added up."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        balance = trial_balance()
+        assets = [
+            {
+                "asset": each.asset,
+                "credits": figure(each.credits, each.decimals),
+                "debits": figure(each.debits, each.decimals),
+                "difference": figure(each.difference, each.decimals) if each.difference else "",
+                "lines": [
+                    {
+                        "kind": line.kind,
+                        "scope": line.scope,
+                        "folded": line.folded,
+                        "accounts": line.accounts,
+                        "address": page_of("wallet.account", line.only_account)
+                        if line.only_account
+                        else f"{reverse('admin:wallet_account_changelist')}?kind={line.kind}",
+                        "description": line.description,
+                        "credit": figure(line.balance, line.decimals) if line.balance > 0 else "",
+                        "debit": figure(-line.balance, line.decimals) if line.balance < 0 else "",
+                        "held": figure(line.held, line.decimals) if line.held else "",
+                    }
+                    for line in each.lines
+                ],
+            }
+            for each in balance.assets
+        ]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Trial balance",
+            "assets": assets,
+            "taken_at": balance.taken_at,
+            "is_balanced": balance.is_balanced,
+        }
+        return TemplateResponse(request, "wallet/trial_balance.html", context)
+
+    @display(description="Account", ordering="kind")
+    def name(self, account: Account) -> str:
+        """Its kind, and the fund it belongs to."""
+        return f"{account.kind} {account.scope}" if account.scope else account.kind
+
+    @display(description="Purpose")
+    def purpose(self, account: Account) -> str:
+        """What accounts of this kind are for."""
+        return f"{account.kind}: {flows.account_kind(account.kind).description}"
+
+    @display(description="Owner", ordering="owner")
+    def owner_link(self, account: Account) -> SafeString | str:
+        """The person, or the system."""
+        return person_link(account.owner)
+
+    @display(description="Balance", ordering="balance")
+    def shown_balance(self, account: Account) -> SafeString | str:
+        """What the ledger owes the owner, now."""
+        return figure(self._balance(account), account.asset.decimals)
+
+    @display(description="Held")
+    def shown_held(self, account: Account) -> SafeString | str:
+        """What open holds set aside."""
+        return EMPTY if account.folded else figure(account.held, account.asset.decimals)
+
+    @display(description="Available")
+    def shown_available(self, account: Account) -> SafeString | str:
+        """What can be spent; nobody spends from a system account."""
+        return EMPTY if account.folded else figure(account.balance - account.held, account.asset.decimals)
+
+    @display(description="State", label={"open": "success", "closed": "danger", "system": "info"})
+    def standing(self, account: Account) -> str:
+        """Open, closed, or the system's own."""
+        if account.folded:
+            return "system"
+        return "closed" if account.closed else "open"
+
+    def _balance(self, account: Account) -> Decimal:
+        current: Decimal = getattr(account, "current", account.balance)
+        return current
+
+
+@admin.register(JournalEntry)
+class JournalEntryAdmin(ReadOnlyAdmin):
+    """What happened, with all postings of each entry on its page."""
+
+    list_display = ["shown_kind", "effective_at", "recorded_at", "about", "id"]
+    list_display_links = ["shown_kind"]
+    list_filter = [KindFilter]
+    search_fields = ["=id"]
+    search_help_text = "An entry's id"
+    ordering = ["-id"]
+    fieldsets = [
+        (None, {"fields": ["what", "about", "id"]}),
+        ("Times", {"fields": ["effective_at", "recorded_at", "tx"]}),
+        ("Reversal", {"fields": ["reverses_link", "reversed_by"]}),
+    ]
+    readonly_fields = ["id", "what", "about", "reverses_link", "reversed_by"]
+    change_form_outer_after_template = "wallet/entry_postings.html"
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **options: Any) -> HttpResponse:
+        """The entry's page with a page of its postings."""
+        entry: JournalEntry = options["obj"]
+        after = request.GET.get("after", "")
+        page = journal.postings_of_entry(entry.pk, after=journal.read_entry_place(after))
+        lines = [
+            {
+                "account": account_link(posting.account),
+                "owner": person_link(posting.account.owner),
+                "asset": posting.asset.code,
+                "amount": figure(posting.amount, posting.asset.decimals),
+                "balance_after": figure(posting.balance_after, posting.asset.decimals),
+            }
+            for posting in page.postings
+        ]
+        context |= {"lines": lines, "next_place": page.next_place, "is_first_page": not after}
+        return super().render_change_form(request, context, **options)
+
+    @display(description="Kind", ordering="kind")
+    def shown_kind(self, entry: JournalEntry) -> str:
+        """In words."""
+        return entry.kind.replace("_", " ")
+
+    @display(description="What happened")
+    def what(self, entry: JournalEntry) -> str:
+        """The kind, and what the flow table says of it."""
+        return f"{self.shown_kind(entry)}: {flows.entry_kind(entry.kind).description}"
+
+    @display(description="About")
+    def about(self, entry: JournalEntry) -> SafeString | str:
+        """The transfer, order or run it happened to."""
+        return subject_link(entry.kind, entry.subject)
+
+    @display(description="Reverses")
+    def reverses_link(self, entry: JournalEntry) -> SafeString | str:
+        """The entry that this one takes back."""
+        return entry_link(entry.reverses_id)
+
+    @display(description="Reversed by")
+    def reversed_by(self, entry: JournalEntry) -> SafeString | str:
+        """The entry that takes this one back."""
+        return entry_link(JournalEntry.objects.filter(reverses=entry.pk).values_list("pk", flat=True).first())
+
+
+@admin.register(Hold)
+class HoldAdmin(ReadOnlyAdmin):
+    """Parts of balances that are set aside."""
+
+    list_display = ["id", "account_owner", "state_label", "shown_amount", "shown_remaining", "created_at", "lapses_at"]
+    list_filter = ["state"]
+    list_select_related = ["account__owner", "account__asset"]
+    search_fields = ["=id", "=account__id"]
+    search_help_text = "A hold's or an account's id"
+    ordering = ["-id"]
+    fields = [
+        "account_page", "account_owner", "state_label", "shown_amount", "captured", "released", "lapsed",
+        "shown_remaining", "subject", "created_at", "lapses_at",
+    ]  # fmt: skip
+    readonly_fields = ["account_page", "account_owner", "state_label", "shown_amount", "shown_remaining"]
+
+    @display(description="Account")
+    def account_page(self, hold: Hold) -> SafeString:
+        """The account it is on."""
+        return account_link(hold.account)
+
+    @display(description="Owner")
+    def account_owner(self, hold: Hold) -> SafeString | str:
+        """Whose balance it is part of."""
+        return person_link(hold.account.owner)
+
+    @display(description="State", ordering="state", label={"Open": "warning", "Captured": "success"})
+    def state_label(self, hold: Hold) -> str:
+        """Where it is."""
+        return hold.get_state_display()
+
+    @display(description="Set aside")
+    def shown_amount(self, hold: Hold) -> SafeString | str:
+        """At first."""
+        return figure(hold.amount, hold.account.asset.decimals, hold.account.asset.code)
+
+    @display(description="Remaining")
+    def shown_remaining(self, hold: Hold) -> SafeString | str:
+        """Still."""
+        return figure(hold.remaining, hold.account.asset.decimals, hold.account.asset.code)
