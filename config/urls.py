@@ -6,13 +6,21 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from config import health
+from config.schema import schema
+from superapp.graphql.graphiql import take_place
+from superapp.graphql.view import endpoint
 from superapp.sign_in import SignInView
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
+    path("graphql/", endpoint(schema), name="graphql"),
+    path("graphql/sandbox-sign-in/", take_place, name="sandbox-sign-in"),
     path("admin/", admin.site.urls),
+    path("livez", health.livez),
+    path("readyz", health.readyz),
     path("accounts/", include("allauth.urls")),
     # Ours before allauth's: these take a phone number in any way of writing it.
     path("_allauth/app/v1/auth/login", SignInView.as_api_view(client=Client.APP)),

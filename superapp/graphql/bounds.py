@@ -239,9 +239,7 @@ def price_of(schema: GraphQLSchema, document: DocumentNode) -> Price:
     return Price(parts=_priced(schema, level, _fragments(document)), defaults=defaults)
 
 
-def _priced(
-    schema: GraphQLSchema, level: Level, fragments: Mapping[str, FragmentDefinitionNode]
-) -> tuple[Priced, ...]:
+def _priced(schema: GraphQLSchema, level: Level, fragments: Mapping[str, FragmentDefinitionNode]) -> tuple[Priced, ...]:
     parts = []
     for nodes in _merged(level, fragments).values():
         inner: Level = []

@@ -23,6 +23,8 @@ import inspect
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, ClassVar, TypeVar
 
 import strawberry
@@ -64,7 +66,9 @@ ErrorCode: Any = _error_codes()
 @strawberry.interface(description="A refusal a screen can explain: the base of all typed errors of mutations.")
 class UserError:
     code: ErrorCode = strawberry.field(description="Which rule refused; stable, for programs.")
-    message: str = strawberry.field(description="One sentence for people, in English: the cause and what to do about it.")
+    message: str = strawberry.field(
+        description="One sentence for people, in English: the cause and what to do about it."
+    )
     path: list[str] | None = strawberry.field(
         description="The input field at fault, from the input's root; null when no single field is."
     )
@@ -107,10 +111,17 @@ def user_error(domain_error: type[DomainError]) -> Callable[[E_], E_]:
 
 
 def type_for(domain_error: type[DomainError]) -> type[UserError]:
-    """The GraphQL type of a domain error; one without facts of its own gets a plain type named after it."""
+    """The GraphQL type of a domain error, from `graphql/errors.py` of the app whose `errors.py` declares it.
+
+    One without facts of its own gets a plain type of its name. Raises TypeError for one with facts but no type.
+    """
+    if domain_error not in _types:
+        app, _, _ = domain_error.__module__.rpartition(".")
+        if app and find_spec(f"{app}.graphql.errors"):
+            import_module(f"{app}.graphql.errors")
     found = _types.get(domain_error)
     if found is None:
-        if any(field.name for field in dataclasses.fields(domain_error) if dataclasses.is_dataclass(domain_error)):
+        if dataclasses.is_dataclass(domain_error) and dataclasses.fields(domain_error):
             raise TypeError(f"{domain_error.__name__} carries facts: give it a type with @user_error.")
         found = user_error(domain_error)(type(domain_error.__name__, (UserError,), {"__doc__": _summary(domain_error)}))
     return found

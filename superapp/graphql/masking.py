@@ -19,12 +19,16 @@ from collections.abc import Iterable
 import structlog
 from django.db import InterfaceError, OperationalError
 from graphql import GraphQLError
+from redis.exceptions import RedisError
 
 from superapp.errors import RateLimited, Unavailable
 from superapp.graphql.errors import ApiError
 from superapp.ids import uuid7
 
 MAX_ERRORS = 5
+
+FAULTS = (Unavailable, OperationalError, InterfaceError, RedisError, ConnectionError, TimeoutError)
+"""What the database, the cache or the network raise when they do not answer (in time)."""
 
 log = structlog.get_logger("superapp.graphql")
 
@@ -45,7 +49,7 @@ def masked(errors: Iterable[GraphQLError] | None) -> list[GraphQLError] | None:
 
 def unavailable(cause: BaseException) -> bool:
     """Whether an exception says that the system could not answer, rather than that it is wrong."""
-    return isinstance(cause, Unavailable | OperationalError | InterfaceError | ConnectionError | TimeoutError)
+    return isinstance(cause, FAULTS)
 
 
 def value_problem(message: str) -> str:

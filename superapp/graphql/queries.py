@@ -4,7 +4,9 @@ from typing import Annotated
 
 import strawberry
 
-from superapp.graphql.context import Info
+from superapp import payees
+from superapp.graphql.context import Info, signed_in
+from superapp.graphql.people import Person
 from superapp.graphql.relay import Node, load_nodes, node_id
 from superapp.models import User
 
@@ -45,12 +47,25 @@ class PersonFields(ViewerFields):
         return self.person.findable_by_phone
 
 
+Phone = Annotated[
+    str, strawberry.argument(description="In any usual way of writing it; without country code it is taken as local.")
+]
 Ids = Annotated[list[strawberry.ID], strawberry.argument(description="At most 100.")]
 
 
 @strawberry.type
 class Query:
-    """Reading by id."""
+    """Reading by id, and finding someone to pay."""
+
+    @strawberry.field(
+        description="Someone to pay, by phone number, with a masked name. Null when nobody has the number or its owner "
+        "does not want to be found by it. For signed-in people; counted, see RATE_LIMITED."
+    )
+    def person(self, info: Info, phone: Phone) -> Person | None:
+        found = payees.find_by_phone(asker=signed_in(info), address=info.context.address, phone=phone)
+        if found is None:
+            return None
+        return Person(id=node_id("Person", found.id), display_name=found.masked_name, handle=found.handle)
 
     @strawberry.field(description="The object behind an id; null when it does not exist or is not the viewer's to see.")
     def node(self, info: Info, id: strawberry.ID) -> Node | None:  # noqa: A002 - Relay's name

@@ -106,7 +106,9 @@ M = TypeVar("M", bound=Model)
 
 First = Annotated[int | None, strawberry.argument(description="How many from the start; 1 to 100, 20 when absent.")]
 After = Annotated[str | None, strawberry.argument(description="Only what follows this cursor.")]
-Last = Annotated[int | None, strawberry.argument(description="How many from the end; 1 to 100. Not together with `first`.")]
+Last = Annotated[
+    int | None, strawberry.argument(description="How many from the end; 1 to 100. Not together with `first`.")
+]
 Before = Annotated[str | None, strawberry.argument(description="Only what precedes this cursor.")]
 
 
@@ -214,7 +216,12 @@ class Page:
 
 
 def page_of(
-    cursors: Cursors, *, first: int | None = None, after: str | None = None, last: int | None = None, before: str | None = None
+    cursors: Cursors,
+    *,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
 ) -> Page:
     """The page that a field's arguments ask for.
 
@@ -236,7 +243,12 @@ def page_of(
 
 
 def connection(
-    page: Page, rows: Iterable[Row], *, key: Callable[[Row], Key], node: Callable[[Row], T], has_more: bool | None = None
+    page: Page,
+    rows: Iterable[Row],
+    *,
+    key: Callable[[Row], Key],
+    node: Callable[[Row], T],
+    has_more: bool | None = None,
 ) -> Connection[T]:
     """The answer for rows that a reader found in reading order (the list's, or its reverse when `page.reverse`).
 
@@ -259,9 +271,7 @@ def connection(
     )
 
 
-def from_queryset(
-    page: Page, queryset: QuerySet[M], *, order: Sequence[str], node: Callable[[M], T]
-) -> Connection[T]:
+def from_queryset(page: Page, queryset: QuerySet[M], *, order: Sequence[str], node: Callable[[M], T]) -> Connection[T]:
     """A page of a queryset ordered by `order`: field names that are never null, all ascending or all descending ("-").
 
     The last field must be unique. One query; an index on the fields serves it. The types in `page.cursors` are theirs.

@@ -77,7 +77,12 @@ def _zoned(value: datetime) -> str:
 
 
 def _string_scalar(
-    name: str, description: str, *, parse: Callable[[object], Any], serialize: Callable[[Any], str], url: str | None = None
+    name: str,
+    description: str,
+    *,
+    parse: Callable[[object], Any],
+    serialize: Callable[[Any], str],
+    url: str | None = None,
 ) -> ScalarDefinition:
     """A scalar that is a string in JSON and in a document; any other literal is handed to `parse` as None."""
 
@@ -131,7 +136,9 @@ SCALARS: dict[object, ScalarDefinition] = {
 
 @strawberry.type(description="An amount of money in one currency.")
 class Money:
-    amount: Amount = strawberry.field(description="In the currency's units, with exactly its decimals: 12.50 CNY, 12 JPY.")
+    amount: Amount = strawberry.field(
+        description="In the currency's units, with exactly its decimals: 12.50 CNY, 12 JPY."
+    )
     currency: CurrencyCode = strawberry.field(description="The currency.")
 
     @classmethod
