@@ -53,3 +53,9 @@ def transfers_seen_by(person_id: UUID, ids: Sequence[UUID]) -> QuerySet[Transfer
 def other_in(thread: Thread, person_id: UUID) -> UUID:
     """The one of the two who is not `person_id`."""
     return thread.high_id if thread.low_id == person_id else thread.low_id
+
+
+def known_among(person_id: UUID, ids: Sequence[UUID]) -> set[UUID]:
+    """Of these people, the person themselves and those they have a thread with."""
+    pairs = threads_of(person_id).filter(Q(low__in=ids) | Q(high__in=ids)).values_list("low_id", "high_id")
+    return {one for pair in pairs for one in pair if one in ids} | ({person_id} & set(ids))

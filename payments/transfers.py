@@ -18,7 +18,7 @@ from uuid import UUID
 from payments.errors import CannotPayYourself, NoteTooLong
 from payments.flows import TRANSFER_SENT
 from payments.models import Transfer
-from payments.payees import Payee, find_payee
+from payments.payees import Payee, count_lookup, find_payee
 from payments.policies import TRANSFER_MAXIMUM
 from payments.threads import open_thread
 from superapp import clock, doorbell, idempotency
@@ -76,18 +76,24 @@ def send_money(
 ) -> Sent:
     """Sends money to a person: leaves the sender's wallet now, reaches the recipient's a moment later.
 
-    Raises InvalidAmount, NoteTooLong (neither is stored), PinNotSet, PinRequired, PinWrong, PinLocked, PayeeNotFound,
-    CannotPayYourself, WalletNotOpen (the sender's), LimitExceeded (policy payments.transfer.maximum), InsufficientFunds,
-    AccountClosed, InvalidIdempotencyKey, IdempotencyKeyReused, Unavailable.
+    Raises InvalidAmount, NoteTooLong (neither is stored), PinNotSet, PinRequired, PinWrong, PinLocked, RateLimited
+    (policy payments.phone_lookups_an_hour), PayeeNotFound, CannotPayYourself, WalletNotOpen (the sender's),
+    LimitExceeded (policy payments.transfer.maximum), InsufficientFunds, AccountClosed, InvalidIdempotencyKey,
+    IdempotencyKeyReused, Unavailable.
     """
     asked = positive(amount, currency)
     said = tidy_note(note)
+
+    def authorise() -> None:
+        pins.verify(user_id=sender_id, pin=pin)
+        count_lookup(person_id=sender_id, payee=to)
+
     done = idempotency.once(
         user_id=sender_id,
         operation="sendMoney",
         key=key,
         request={"to": to.as_request(), "amount": asked, "note": said},
-        authorise=lambda: pins.verify(user_id=sender_id, pin=pin),
+        authorise=authorise,
         act=lambda: _authorise(sender_id=sender_id, to=to, amount=asked.amount, currency=currency, note=said),
         dry_run=dry_run,
     )

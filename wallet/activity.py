@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -190,15 +191,16 @@ def _accounts(owner_id: UUID) -> dict[UUID, Account]:
     return {account.id: account for account in accounts_of(owner_id)}
 
 
-def _read(sql: str, bounds: Mapping[UUID, int], rows: int) -> list[tuple]:  # type: ignore[type-arg]
+def _read(sql: str, bounds: Mapping[UUID, int], rows: int) -> list[tuple[Any, ...]]:
     if not bounds:
         return []
     with connection.cursor() as cursor:
         cursor.execute(sql, {"accounts": list(bounds), "bounds": list(bounds.values()), "rows": rows})
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
 
 
-def _item(account: Account, row: Sequence, position: Position) -> Item:  # type: ignore[type-arg]
+def _item(account: Account, row: Sequence[Any], position: Position) -> Item:
     _, sequence, entry_id, amount, balance_after, subject, effective_at, recorded_at, kind = row
     return Item(
         account=account,

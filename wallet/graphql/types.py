@@ -1,10 +1,10 @@
 """What the API says of accounts, wallets, top-ups and activity."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import strawberry
@@ -15,35 +15,28 @@ from superapp.graphql.scalars import Amount, CurrencyCode, Money
 from superapp.money import exact
 from wallet import models
 from wallet.activity import Item
-from wallet.flows import account_kinds, entry_kinds
+from wallet.flows import AccountKind as AccountKindRow
+from wallet.flows import EntryKind, account_kinds, entry_kinds
 from wallet.wallets import Position
 
 
-def _account_kind() -> Any:
-    """The kinds of account people own, as the flow table declares them."""
-    owned = [kind for kind in account_kinds() if not kind.folded]
-    definition = strawberry.enum(
-        Enum("AccountKind", {kind.code.upper(): kind.code for kind in owned}), description="What an account is for."
-    )
-    for value, kind in zip(definition.__strawberry_definition__.values, owned, strict=True):
-        value.description = kind.description
-    return definition
-
-
-def _activity_kind() -> Any:
-    """The kinds of entry that can touch what people own, as the flow table declares them."""
-    kinds = [kind for kind in entry_kinds() if any(not leg.account.folded for leg in kind.legs)]
-    definition = strawberry.enum(
-        Enum("ActivityKind", {kind.code.upper(): kind.code for kind in kinds}),
-        description="What happened to the money. New products bring new kinds.",
-    )
+def _enum(name: str, description: str, kinds: Sequence[AccountKindRow | EntryKind]) -> Any:
+    """An enum made of rows of the flow table, so that the API knows each kind the ledger knows."""
+    members: Any = Enum(name, {kind.code.upper(): kind.code for kind in kinds})  # type: ignore[misc]
+    definition: Any = cast(Any, strawberry).enum(members, description=description)
     for value, kind in zip(definition.__strawberry_definition__.values, kinds, strict=True):
         value.description = kind.description
     return definition
 
 
-AccountKind: Any = _account_kind()
-ActivityKind: Any = _activity_kind()
+AccountKind: Any = _enum(
+    "AccountKind", "What an account is for.", [kind for kind in account_kinds() if not kind.folded]
+)
+ActivityKind: Any = _enum(
+    "ActivityKind",
+    "What happened to the money. New products bring new kinds.",
+    [kind for kind in entry_kinds() if any(not leg.account.folded for leg in kind.legs)],
+)
 
 
 @strawberry.enum(description="Where a top-up stands.")
