@@ -20,7 +20,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -28,11 +28,11 @@ from superapp import back_office
 from superapp.admin import EMPTY, PERSON_LINKS, ReadOnlyAdmin
 from superapp.figures import figure
 from wallet import flows, journal
-from wallet.admin.links import account_link, entry_link, owned_list, page_of, person_link, subject_link
+from wallet.admin.links import account_link, entry_link, list_address, page_of, person_link, subject_link
 from wallet.models import Account, FoldCheckpoint, Hold, JournalEntry, Posting
 from wallet.trial_balance import trial_balance
 
-PERSON_LINKS.append(lambda person: ("Accounts", owned_list(Account, "owner", person)))
+PERSON_LINKS.append(lambda person: ("Accounts", list_address(Account, owner=person.pk)))
 
 back_office.ICONS |= {
     "wallet.account": "account_balance_wallet",
@@ -156,7 +156,7 @@ class AccountAdmin(ReadOnlyAdmin):
                         "accounts": line.accounts,
                         "address": page_of("wallet.account", line.only_account)
                         if line.only_account
-                        else f"{reverse('admin:wallet_account_changelist')}?kind={line.kind}",
+                        else list_address(Account, kind=line.kind),
                         "description": line.description,
                         "credit": figure(line.balance, line.decimals) if line.balance > 0 else "",
                         "debit": figure(-line.balance, line.decimals) if line.balance < 0 else "",

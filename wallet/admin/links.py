@@ -4,8 +4,10 @@ An app adds its entry kinds to SUBJECT_PAGES, so that an entry shows what it hap
 accounts and people with the functions below.
 """
 
+from urllib.parse import urlencode
 from uuid import UUID
 
+from django.apps import apps
 from django.db.models import Model
 from django.urls import reverse
 from django.utils.html import format_html
@@ -25,9 +27,10 @@ def page_of(model: str, key: object) -> str:
     return reverse(f"admin:{model.replace('.', '_')}_change", args=[key])
 
 
-def owned_list(model: type[Model], field: str, person: User) -> str:
-    """Address of the list of a person's rows."""
-    return f"{reverse(f'admin:{model._meta.app_label}_{model._meta.model_name}_changelist')}?{field}={person.pk}"
+def list_address(model: type[Model], **filters: object) -> str:
+    """Address of a list, narrowed by its filters."""
+    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return f"{address}?{urlencode(filters)}" if filters else address
 
 
 def link(title: object, address: str) -> SafeString:
@@ -52,10 +55,6 @@ def person_link(person: User | None) -> SafeString | str:
 
 
 def subject_link(kind: str, subject: UUID) -> SafeString | str:
-    """A link to what an entry is about, when its kind's app has a page for it; else its bare id."""
-    model = SUBJECT_PAGES.get(kind)
-    if model is None:
-        return str(subject)
-    return link(
-        model.partition(".")[2].replace("fundorder", "order").replace("topup", "top-up"), page_of(model, subject)
-    )
+    """A link to what an entry is about, named as its page names such rows; a bare id when nobody has a page for it."""
+    page = SUBJECT_PAGES.get(kind)
+    return link(apps.get_model(page)._meta.verbose_name, page_of(page, subject)) if page else str(subject)

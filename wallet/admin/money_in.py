@@ -8,11 +8,11 @@ from superapp import back_office
 from superapp.admin import EMPTY, PERSON_LINKS, ReadOnlyAdmin, ReadOnlyInline
 from superapp.figures import figure
 from superapp.money import minor_unit_decimals
-from wallet.admin.links import entry_link, link, owned_list, page_of, person_link
+from wallet.admin.links import entry_link, link, list_address, page_of, person_link
 from wallet.models import BankCallback, PaymentPin, TopUp
 
-PERSON_LINKS.append(lambda person: ("Top-ups", owned_list(TopUp, "owner", person)))
-PERSON_LINKS.append(lambda person: ("Payment PIN", owned_list(PaymentPin, "user", person)))
+PERSON_LINKS.append(lambda person: ("Top-ups", list_address(TopUp, owner=person.pk)))
+PERSON_LINKS.append(lambda person: ("Payment PIN", list_address(PaymentPin, user=person.pk)))
 
 back_office.ICONS |= {
     "wallet.topup": "add_card",
