@@ -68,7 +68,7 @@ class Query:
         return Person(id=node_id("Person", found.id), display_name=found.masked_name, handle=found.handle)
 
     @strawberry.field(description="The object behind an id; null when it does not exist or is not the viewer's to see.")
-    def node(self, info: Info, id: strawberry.ID) -> Node | None:  # noqa: A002 - Relay's name
+    def node(self, info: Info, id: strawberry.ID) -> Node | None:
         found: Node | None = load_nodes(info.context.user, [id])[0]
         return found
 

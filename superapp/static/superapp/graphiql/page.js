@@ -63,6 +63,7 @@
       plugins: [plugin],
       visiblePlugin: plugin,
       inputValueDeprecation: true,
+      defaultEditorToolsVisibility: "variables",
       isHeadersEditorEnabled: true,
     }),
   );
