@@ -7,3 +7,7 @@ class FundsConfig(AppConfig):
     name = "funds"
     verbose_name = "Funds"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Enters the funds' flows and checks into the ledger's registers."""
+        from funds import flows, verification  # noqa: F401

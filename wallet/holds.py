@@ -9,12 +9,14 @@ captured + released + lapsed + remaining = amount, at every moment (a CHECK says
 product whose holds lapse.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
+
+from django.db import connection
 
 from wallet.accounts import asset_by_id
 from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
@@ -128,3 +130,33 @@ def write(holds: OpenHolds) -> None:
         Hold.objects.bulk_create(holds.placed)
     if holds.ended:
         Hold.objects.bulk_update(holds.ended, ["state", "captured", "released", "remaining"])
+
+
+FREE_SQL = """
+    WITH parts AS MATERIALIZED ({parts}), freed AS (
+        UPDATE wallet_hold h
+        SET released = h.released + p.amount, remaining = h.remaining - p.amount,
+            state = CASE WHEN h.remaining = p.amount THEN 'released' ELSE h.state END
+        FROM parts p WHERE h.id = p.hold_id AND h.state = 'open'
+        RETURNING h.account_id, p.amount
+    ), accounts AS (
+        UPDATE wallet_account a SET held = a.held - f.amount
+        FROM (SELECT account_id, sum(amount) AS amount FROM freed GROUP BY account_id) f
+        WHERE a.id = f.account_id
+    )
+    SELECT (SELECT count(*) FROM parts), (SELECT count(*) FROM freed)
+"""
+
+
+def free_in_set(*, parts: str, params: Mapping[str, object]) -> int:
+    """Frees a part of each open hold that a query of (hold_id, amount) names, and says how many there were.
+
+    The caller has locked the accounts in id order. A hold of which nothing remains ends as released. Raises LedgerFault
+    when a named hold is not open; taking more than remains fails on a CHECK.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(FREE_SQL.format(parts=parts), params)
+        named, freed = cursor.fetchone()
+    if named != freed:
+        raise LedgerFault(f"{named} holds were to be freed in part, {freed} of them are open.")
+    return int(freed)

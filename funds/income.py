@@ -1,0 +1,141 @@
+"""The daily income of a fund: a run that any number of workers carry out, and any of them can take up again.
+
+| run is | a step | what it does, each in one transaction |
+|---|---|---|
+| open | freeze | entitlements are fixed (`funds.entitlement`) |
+| open | plan | ranges of accounts become batches |
+| counting | shares | only for a derived y: a batch's entitled shares |
+| counting | count | a batch's holders, incomes as cut, and how the cut fractions lie |
+| counting | ties | only when steps end inside a bucket: the exact fractions there |
+| posting | post | a batch's incomes are posted, if they agree with what was counted |
+| posting | later income | income of holdings that were redeemed whole goes on to cash (`funds.later_income`) |
+| posting | close | the totals agree, what is carried is posted, the day is paid |
+
+A step is finished by a conditional UPDATE in the commit of its work: killed anywhere, a run goes on where it was, and two
+workers do not do the same step twice. When figures disagree the run stops and says where; nothing wrong is posted.
+
+A corrected y is a run of its own, for the same day and on the same basis, that posts the difference to what its base paid.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from uuid import UUID
+
+from django.db.models import F, Max
+
+from funds import income_batches, income_days
+from funds.catalogue import zone_of
+from funds.entitlement import freeze
+from funds.income_figures import Figures, figures_of
+from funds.models import Fund, FundDay, Yield
+from superapp import clock, doorbell, runs
+from superapp.models import Run
+
+KIND = "fund_income"
+WORK_TASK = "funds.work_income_run"
+HELPERS = 4
+"""How many workers are called to a stage with more than one batch."""
+
+_S = Run.State
+
+
+def open_due_runs() -> list[UUID]:
+    """Opens the runs that are due, of every fund, and names all that are unfinished, oldest day first."""
+    for fund in Fund.objects.order_by("code"):
+        _open_next_day(fund)
+        _open_corrections(fund)
+    return list(runs.unfinished().filter(kind=KIND).values_list("pk", flat=True))
+
+
+def work(run_id: UUID, *, seconds: float) -> int:
+    """Takes steps of a run until it ends, waits for someone else, or the time is up. Says how many."""
+    stops_at = time.monotonic() + seconds
+    steps = 0
+    while time.monotonic() < stops_at and step(run_id):
+        steps += 1
+    return steps
+
+
+def step(run_id: UUID) -> bool:
+    """Takes the next step of the run, whatever it is; whether there was one to take."""
+    run = Run.objects.get(pk=run_id)
+    fund = Fund.objects.get(code=run.scope)
+    steps: dict[str, Callable[[Fund, Run], bool]] = {
+        _S.OPEN: _begin,
+        _S.COUNTING: _count,
+        _S.POSTING: _post,
+    }
+    take = steps.get(run.state)
+    return take is not None and take(fund, run)
+
+
+def _open_next_day(fund: Fund) -> None:
+    last = FundDay.objects.filter(fund=fund, closed_by__isnull=False).order_by("-day").first()
+    day = last.day + timedelta(days=1) if last else fund.first_day
+    if day >= clock.today(zone_of(fund)) or Run.objects.filter(kind=KIND, scope=fund.code, day=day).exists():
+        return
+    figure = Yield.objects.filter(fund=fund, day=day).order_by("-revision").first()
+    if figure is not None:
+        _open(fund, day, figure, base=None)
+
+
+def _open_corrections(fund: Fund) -> None:
+    corrected = (
+        FundDay.objects.filter(fund=fund, closed_by__isnull=False, fund__yields__day=F("day"))
+        .annotate(newest=Max("fund__yields__revision"))
+        .filter(newest__gt=F("closed_by__revision"))
+        .select_related("closed_by")
+    )
+    for paid in corrected.order_by("day"):
+        if not runs.unfinished().filter(kind=KIND, scope=fund.code, day=paid.day).exists():
+            figure = Yield.objects.filter(fund=fund, day=paid.day).order_by("-revision")[0]
+            _open(fund, paid.day, figure, base=paid.closed_by)
+
+
+def _open(fund: Fund, day: date, figure: Yield, *, base: Run | None) -> None:
+    figures = Figures(
+        decimals=income_days.decimals_of(fund),
+        leftover=fund.leftover,
+        per_10k=figure.per_10k,
+        net_income=figure.net_income,
+        base=base.pk if base else None,
+    )
+    runs.open_run(KIND, fund.code, day, revision=figure.revision, figures=figures.stored())
+
+
+def _begin(fund: Fund, run: Run) -> bool:
+    before = FundDay.objects.filter(fund=fund, day=run.day).values_list("horizon", "frozen_at").first()
+    frozen = freeze(fund, run.day)
+    if frozen is None:
+        # Something is awaited; a step was taken only if the day's row has moved.
+        return before != FundDay.objects.filter(fund=fund, day=run.day).values_list("horizon", "frozen_at").first()
+    if income_days.plan(fund, run):
+        call_helpers(run)
+    return True
+
+
+def _count(fund: Fund, run: Run) -> bool:
+    figures = figures_of(run)
+    if income_batches.read_one(fund, run, figures):
+        return True
+    if not income_batches.all_read(run, figures.stage):
+        return False
+    if income_days.finish_stage(fund, run, figures):
+        call_helpers(run)
+    return True
+
+
+def _post(fund: Fund, run: Run) -> bool:
+    if income_batches.post_one(fund, run, figures_of(run)):
+        return True
+    run.refresh_from_db()
+    if run.state != _S.POSTING or not income_batches.all_posted(run):
+        return False
+    return income_days.send_later_income_on(fund, run) or income_days.close(fund, run)
+
+
+def call_helpers(run: Run) -> None:
+    """Rings for workers to share a stage: lost or late bells cost time only, the sweep finds the run as well."""
+    for helper in range(min(HELPERS, runs.progress(run).total - 1)):
+        doorbell.ring(WORK_TASK, run_id=str(run.pk), helper=helper)

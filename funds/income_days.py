@@ -1,0 +1,209 @@
+"""What an income run decides for its day as a whole: its batches, its threshold, its totals, its close."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from funds import catalogue, income_batches, income_sql, later_income
+from funds.arithmetic import EXACT, derived_yield, distributable, rate_of, step_of
+from funds.entitlement import end_of
+from funds.flows import FUND_INCOME_CARRIED
+from funds.income_figures import Figures, Stage, figures_of, read
+from funds.leftover import crossing, crossing_batch, merged
+from funds.models import Fund, FundDay
+from funds.policies import INCOME_BATCH_ACCOUNTS
+from superapp import runs
+from superapp.models import Run, RunBatch
+from wallet.accounts import system_account
+from wallet.balances import balance_of
+from wallet.flows import FUND_ISSUED, FUND_UNDISTRIBUTED
+from wallet.ledger import Leg, Plan, post
+
+_S = Run.State
+
+
+def decimals_of(fund: Fund) -> int:
+    """Decimals of the fund's shares."""
+    return catalogue.share_asset(fund).decimals
+
+
+def plan(fund: Fund, run: Run) -> bool:
+    """Cuts the fund's accounts into batches and lets the counting begin; whether this call did it."""
+    figures = figures_of(run)
+    with transaction.atomic():
+        # Of two planners the second waits here and finds the run moved on.
+        if not Run.objects.select_for_update(no_key=True).filter(pk=run.pk, state=_S.OPEN).exists():
+            return False
+        runs.plan_batches(run, _ranges(fund))
+        figures = figures.with_(stage=Stage.COUNT if figures.per_10k is not None else Stage.SHARES)
+        if figures.base is None:
+            figures = figures.with_(remainder_before=_remainder_before(fund, run))
+        else:
+            base = figures_of(Run.objects.get(pk=figures.base))
+            figures = figures.with_(
+                remainder_before=base.remainder_before, brought_forward=base.brought_forward, leftover=base.leftover
+            )
+        return runs.advance(run, _S.OPEN, _S.COUNTING, figures.stored())
+
+
+def finish_stage(fund: Fund, run: Run, figures: Figures) -> bool:
+    """Works out what the batches' figures come to, and moves the run to its next stage; whether this call did it."""
+    if figures.stage == Stage.SHARES:
+        return _move(run, figures, _with_derived_yield(fund, run, figures))
+    if figures.stage == Stage.COUNT:
+        return _move(run, figures, _with_totals(run, figures))
+    return _move(run, figures, _with_threshold(fund, run, figures))
+
+
+def send_later_income_on(fund: Fund, run: Run) -> bool:
+    """Sends one set of incomes of holdings that were redeemed whole on to cash; whether there was one."""
+    return later_income.send_on(fund=fund, run=run) > 0
+
+
+def close(fund: Fund, run: Run) -> bool:
+    """Checks the day's totals, posts what is carried, and marks the day paid. Stops the run when a total disagrees."""
+    figures = figures_of(run)
+    base = figures_of(Run.objects.get(pk=figures.base)) if figures.base else None
+    fault = _fault_of_totals(run, figures, base)
+    if fault is not None:
+        runs.stop(run, fault)
+        return False
+    with transaction.atomic():
+        if not runs.advance(run, _S.POSTING, _S.CLOSED):
+            return False
+        carried = (figures.carried or Decimal(0)) - figures.brought_forward
+        if base is not None:
+            carried -= (base.carried or Decimal(0)) - base.brought_forward
+        if carried:
+            _post_carried(fund, run, carried)
+        FundDay.objects.filter(fund=fund, day=run.day).update(closed_by=run, per_10k=figures.per_10k)
+    return True
+
+
+def _ranges(fund: Fund) -> Iterator[tuple[UUID, UUID]]:
+    params = {"asset": catalogue.share_asset(fund).id, "size": INCOME_BATCH_ACCOUNTS.now(fund.code).value}
+    with connection.cursor() as cursor:
+        cursor.execute(income_sql.RANGES_SQL, params)
+        low: UUID | None = None
+        for account, begins, ends in cursor.fetchall():
+            low = account if begins else low
+            if ends and low is not None:
+                yield low, account
+
+
+def _remainder_before(fund: Fund, run: Run) -> Decimal:
+    before = FundDay.objects.filter(fund=fund, day__lt=run.day).order_by("-day").select_related("closed_by").first()
+    if before is None or before.closed_by is None:
+        return Decimal(0)
+    return figures_of(before.closed_by).remainder or Decimal(0)
+
+
+def _move(run: Run, came_from: Figures, figures: Figures) -> bool:
+    """A conditional move between stages, so that of two workers who finish one the second changes nothing."""
+    with transaction.atomic():
+        locked = Run.objects.select_for_update(no_key=True).get(pk=run.pk)
+        if locked.state != _S.COUNTING or read(locked.figures).stage != came_from.stage:
+            return False
+        if figures.stage == Stage.DONE:
+            return runs.advance(locked, _S.COUNTING, _S.POSTING, figures.stored())
+        Run.objects.filter(pk=run.pk).update(figures={**locked.figures, **figures.stored()})
+    return True
+
+
+def _with_derived_yield(fund: Fund, run: Run, figures: Figures) -> Figures:
+    if figures.net_income is None:
+        raise ValueError(f"{run} has neither y nor a net income.")
+    brought_forward = figures.brought_forward
+    if figures.base is None and figures.leftover == Fund.Leftover.CARRY:
+        brought_forward = balance_of(
+            system_account(FUND_UNDISTRIBUTED, catalogue.share_asset(fund), scope=fund.code)
+        ).quantize(step_of(figures.decimals))
+    per_10k = derived_yield(
+        net_income=figures.net_income, brought_forward=brought_forward, entitled_total=runs.total(run, "entitled")
+    )
+    return figures.with_(per_10k=per_10k, brought_forward=brought_forward, stage=Stage.COUNT)
+
+
+def _with_totals(run: Run, figures: Figures) -> Figures:
+    """The day's totals by what was counted, and either the threshold or the bucket in which it lies."""
+    shares, floors = runs.total(run, "shares"), runs.total(run, "floors").quantize(step_of(figures.decimals))
+    day = distributable(
+        exact_total=EXACT.multiply(shares, rate_of(figures.known_rate())),
+        remainder_before=figures.remainder_before,
+        decimals=figures.decimals,
+    )
+    figures = figures.with_(
+        holders=int(runs.total(run, "holders")),
+        shares=shares,
+        floors=floors,
+        distributable=day.amount,
+        remainder=day.remainder,
+        steps=0,
+        paid=floors,
+        carried=Decimal(0),
+        left=Decimal(0),
+        stage=Stage.DONE,
+    )
+    over = day.amount - floors
+    match figures.leftover:
+        case Fund.Leftover.CARRY:
+            available = figures.net_income or Decimal(0)
+            return figures.with_(
+                distributable=available, remainder=Decimal(0), carried=available + figures.brought_forward - floors
+            )
+        case Fund.Leftover.LEAVE_IN_FUND:
+            return figures.with_(left=over)
+    steps = int(over / step_of(figures.decimals))
+    figures = figures.with_(steps=steps, paid=floors + over)
+    if not steps:
+        return figures
+    place = crossing(merged(batch["fractions"] for batch in _figures(run)), steps=abs(steps))
+    figures = figures.with_(bucket=place.place, wanted=place.wanted)
+    if place.takes_all:
+        return figures.with_(fraction=place.place * income_sql.BUCKET_WIDTH)
+    return figures.with_(stage=Stage.TIES)
+
+
+def _with_threshold(fund: Fund, run: Run, figures: Figures) -> Figures:
+    place = crossing(merged(batch["ties"] for batch in _figures(run)), steps=figures.wanted or 0)
+    figures = figures.with_(fraction=place.place, stage=Stage.DONE)
+    if place.takes_all:
+        return figures
+    equal = ((number, batch["ties"].get(str(place.place), 0)) for number, batch in enumerate(_figures(run)))
+    position, nth = crossing_batch(equal, wanted=place.wanted)
+    batch = RunBatch.objects.get(run=run, position=position)
+    account = income_batches.nth_equal(fund, run, batch, figures, fraction=place.place, nth=nth)
+    return figures.with_(account=account, tie_position=position, tie_wanted=nth)
+
+
+def _figures(run: Run) -> Iterator[dict[str, dict[str, int]]]:
+    """The batches' figures, in the order of their account ids, a few at a time."""
+    rows = RunBatch.objects.filter(run=run).order_by("position").values_list("figures", flat=True)
+    return rows.iterator(chunk_size=50)
+
+
+def _fault_of_totals(run: Run, figures: Figures, base: Figures | None) -> str | None:
+    posted = runs.total(run, "posted")
+    paid = (figures.paid or Decimal(0)) - ((base.paid or Decimal(0)) if base else Decimal(0))
+    if posted != paid:
+        return f"The batches posted {posted}, the day's figures pay {paid}; compare the batches' figures one by one."
+    counted_base = runs.total(run, "base")
+    if base is not None and counted_base != base.paid:
+        return f"The base run paid {base.paid}, by this run's count it had paid {counted_base}."
+    if not figures.conserved():
+        return (
+            f"paid {figures.paid} + carried {figures.carried} + left {figures.left} is not distributable "
+            f"{figures.distributable} + brought forward {figures.brought_forward}."
+        )
+    return None
+
+
+def _post_carried(fund: Fund, run: Run, carried: Decimal) -> None:
+    shares = catalogue.share_asset(fund)
+    legs = [
+        Leg(system_account(FUND_ISSUED, shares, scope=fund.code), -carried),
+        Leg(system_account(FUND_UNDISTRIBUTED, shares, scope=fund.code), carried),
+    ]
+    post(Plan(kind=FUND_INCOME_CARRIED, subject=run.pk, legs=legs, effective_at=end_of(fund, run.day)))

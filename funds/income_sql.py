@@ -1,0 +1,110 @@
+"""The SQL of an income run, written once. Every query is about one batch: a range of accounts of one fund.
+
+Parameters: those of `entitlement.BASIS_SQL`; `decimals`, `units` (what makes a cut fraction a whole number); `new_*`, the rule
+the run pays by; for a correction `old_*`, the rule it replaces. `OFFSET 0` keeps the planner from working a column out
+again at each place that names it.
+"""
+
+from funds.entitlement import BASIS_SQL
+from funds.leftover import BUCKET_WIDTH
+
+
+def _exact(prefix: str) -> str:
+    return f"b.entitled * %({prefix}rate)s::numeric"
+
+
+def _cut_and_fraction(prefix: str) -> str:
+    exact = f"e.{prefix}exact"
+    cut = f"trunc({exact}, %(decimals)s::int)"
+    return f"{cut} AS {prefix}cut, (abs({exact} - {cut}) * %(units)s::numeric)::bigint AS {prefix}fraction"
+
+
+def _paid(prefix: str, *, steps: bool) -> str:
+    if not steps:
+        return f"c.{prefix}cut"
+    return (
+        f"c.{prefix}cut + CASE WHEN c.{prefix}fraction > %({prefix}fraction)s::bigint OR "
+        f"(c.{prefix}fraction = %({prefix}fraction)s::bigint AND "
+        f"(%({prefix}account)s::uuid IS NULL OR c.id <= %({prefix}account)s::uuid)) "
+        f"THEN %({prefix}step)s::numeric ELSE 0 END"
+    )
+
+
+def _cuts(prefixes: tuple[str, ...]) -> str:
+    exacts = ", ".join(f"{_exact(prefix)} AS {prefix}exact" for prefix in prefixes)
+    parts = ", ".join(_cut_and_fraction(prefix) for prefix in prefixes)
+    return f"""
+        SELECT e.id, e.entitled, e.available, {parts}
+        FROM (
+            SELECT b.id, b.entitled, b.available, {exacts}
+            FROM ({BASIS_SQL}) b WHERE b.entitled <> 0 OFFSET 0
+        ) e OFFSET 0
+    """
+
+
+SHARES_SQL = f"SELECT count(*), coalesce(sum(b.entitled), 0) FROM ({BASIS_SQL}) b WHERE b.entitled <> 0"
+
+
+def count_sql(*, fractions: bool, base: bool, base_steps: bool) -> str:
+    """Holders, shares, incomes as cut and, for a correction, what they had: one row a bucket of cut fractions."""
+    cuts = _cuts(("new_", "old_") if base else ("new_",))
+    bucket = f"c.new_fraction / {BUCKET_WIDTH}" if fractions else "0::bigint"
+    had = f"sum({_paid('old_', steps=base_steps)})" if base else "0::numeric"
+    return f"SELECT {bucket}, count(*), sum(c.entitled), sum(c.new_cut), {had} FROM ({cuts}) c GROUP BY 1"
+
+
+TIES_SQL = f"""
+    SELECT c.new_fraction, count(*) FROM ({_cuts(("new_",))}) c
+    WHERE c.new_fraction / {BUCKET_WIDTH} = %(bucket)s::bigint
+    GROUP BY 1
+"""
+
+NTH_EQUAL_SQL = f"""
+    SELECT c.id FROM ({_cuts(("new_",))}) c
+    WHERE c.new_fraction = %(fraction)s::bigint
+    ORDER BY c.id OFFSET %(nth)s::bigint - 1 LIMIT 1
+"""
+
+
+def amounts_sql(*, steps: bool, base: bool, base_steps: bool) -> str:
+    """What each holder of the batch gets: (id, amount, available); for a correction the difference to what they had."""
+    cuts = _cuts(("new_", "old_") if base else ("new_",))
+    had = f" - ({_paid('old_', steps=base_steps)})" if base else ""
+    return f"SELECT c.id, c.available, {_paid('new_', steps=steps)}{had} AS amount FROM ({cuts}) c"
+
+
+def income_legs(amounts: str) -> str:
+    """The legs of a batch in which nobody loses."""
+    return f"""
+        WITH income AS MATERIALIZED (SELECT i.id, i.amount FROM ({amounts}) i WHERE i.amount <> 0)
+        SELECT NULL::uuid AS item, 1::bigint AS position, id AS account_id, amount, %(run)s::uuid AS subject FROM income
+        UNION ALL
+        SELECT NULL, 2, %(fund_issued)s::uuid, -sum(amount), %(run)s::uuid FROM income HAVING sum(amount) <> 0
+    """
+
+
+def loss_legs(amounts: str) -> str:
+    """The legs of a batch in which holders may lose: what one does not have is owed."""
+    return f"""
+        WITH income AS MATERIALIZED (
+            SELECT i.id, i.amount, greatest(i.amount, -i.available) AS borne FROM ({amounts}) i WHERE i.amount <> 0
+        )
+        SELECT NULL::uuid AS item, 1::bigint AS position, id AS account_id, borne AS amount, %(run)s::uuid AS subject
+        FROM income WHERE borne <> 0
+        UNION ALL
+        SELECT NULL, 2, %(owed)s::uuid, sum(amount - borne), %(run)s::uuid FROM income HAVING sum(amount - borne) <> 0
+        UNION ALL
+        SELECT NULL, 3, %(fund_issued)s::uuid, -sum(amount), %(run)s::uuid FROM income HAVING sum(amount) <> 0
+    """
+
+
+RANGES_SQL = """
+    SELECT id, (place - 1) %% %(size)s = 0, place %% %(size)s = 0 OR is_last
+    FROM (
+        SELECT id, row_number() OVER w AS place, lead(id) OVER w IS NULL AS is_last
+        FROM wallet_account WHERE asset_id = %(asset)s AND kind = 'fund'
+        WINDOW w AS (ORDER BY id)
+    ) a
+    WHERE (place - 1) %% %(size)s = 0 OR place %% %(size)s = 0 OR is_last
+    ORDER BY id
+"""

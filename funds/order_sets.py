@@ -1,0 +1,271 @@
+"""What happens to orders by themselves, in sets: each step takes up to `ORDERS_PER_SET` orders and is one transaction.
+
+| step | when | orders | postings |
+|---|---|---|---|
+| `confirm_due` | 00:00 of the effective day | subscriptions PLACED → CONFIRMED | fund_orders → fund_cash, fund_issued → fund |
+| `leave_due` | 00:00 of the effective day | redemptions PLACED → LEFT | fund → fund_issued; fund_cash → redemptions |
+| `settle_with_manager` | from the settlement time of a bank day | those that came or left, netted | fund_cash ↔ bank |
+| `pay_out_due` | once settled | redemptions LEFT → PAID | redemptions → wallet |
+
+Orders are claimed with FOR UPDATE SKIP LOCKED, oldest day first, so any number of workers share the work and none waits for
+another; a worker that dies leaves its orders as they were. Confirmations go before leaving, so that a redemption of all
+takes along what is confirmed at the same instant. Each function answers how many orders it moved; 0: nothing is due.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from funds import catalogue
+from funds.flows import MANAGER_SETTLEMENT, REDEMPTION_LEFT, REDEMPTION_PAID, SUBSCRIPTION_CONFIRMED
+from funds.models import Fund, FundOrder, ManagerSettlement
+from funds.orders import give_back
+from funds.policies import MANAGER_SETTLEMENT_TIME
+from superapp import calendars, clock
+from wallet.accounts import system_account
+from wallet.flows import BANK, FUND_CASH, FUND_ISSUED, FUND_ORDERS, REDEMPTIONS
+from wallet.ledger import Leg, Plan, post
+from wallet.ledger_sets import post_set
+
+ORDERS_PER_SET = 5_000
+
+_S = FundOrder.State
+
+CLAIM_DUE_SQL = """
+    SELECT id FROM funds_fundorder
+    WHERE fund_id = %(fund)s AND effective_day = %(day)s AND side = %(side)s AND state = 'placed'
+    ORDER BY id LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+"""
+
+CONFIRMED_LEGS = """
+    SELECT o.id AS item, row_number() OVER (ORDER BY o.id, l.place) AS position, l.account_id, l.amount, o.id AS subject
+    FROM funds_fundorder o
+    CROSS JOIN LATERAL (VALUES
+        (1, %(fund_orders)s::uuid, -o.amount), (2, %(fund_cash)s::uuid, o.amount),
+        (3, %(fund_issued)s::uuid, -o.amount), (4, o.share_account_id, o.amount)) AS l (place, account_id, amount)
+    WHERE o.id = ANY(%(orders)s)
+"""
+
+# Of an account's free shares (all holds of this set given back) a redemption of all takes what the set's other
+# redemptions leave; there is at most one of all per account.
+LEAVING = """
+    SELECT o.id, o.share_account_id, o.hold_id,
+           CASE WHEN o.whole THEN a.balance - a.held + s.freed - s.others ELSE o.amount END AS amount
+    FROM funds_fundorder o
+    JOIN wallet_account a ON a.id = o.share_account_id
+    JOIN (
+        SELECT x.share_account_id, coalesce(sum(h.remaining), 0) AS freed,
+               coalesce(sum(x.amount) FILTER (WHERE NOT x.whole), 0) AS others
+        FROM funds_fundorder x LEFT JOIN wallet_hold h ON h.id = x.hold_id AND h.state = 'open'
+        WHERE x.id = ANY(%(orders)s)
+        GROUP BY x.share_account_id
+    ) s ON s.share_account_id = o.share_account_id
+    WHERE o.id = ANY(%(orders)s)
+"""
+
+LEFT_LEGS = f"""
+    SELECT o.id AS item, row_number() OVER (ORDER BY o.id, l.place) AS position, l.account_id, l.amount, o.id AS subject
+    FROM ({LEAVING}) o
+    CROSS JOIN LATERAL (VALUES
+        (1, o.share_account_id, -o.amount), (2, %(fund_issued)s::uuid, o.amount),
+        (3, %(fund_cash)s::uuid, -o.amount), (4, %(redemptions)s::uuid, o.amount)) AS l (place, account_id, amount)
+    WHERE o.amount > 0
+"""
+
+LEFT_CAPTURES = f"""
+    SELECT o.id AS item, h.id AS hold_id, h.account_id, h.remaining AS amount
+    FROM ({LEAVING}) o JOIN wallet_hold h ON h.id = o.hold_id AND h.state = 'open'
+    WHERE o.amount > 0
+"""
+
+LEFT_UPDATE = """
+    UPDATE funds_fundorder o SET state = 'left', effective_entry_id = p.entry_id, amount = l.amount
+    FROM posted p JOIN legs l ON l.item = p.item AND l.account_id = %(redemptions)s
+    WHERE o.id = p.item AND o.state = 'placed'
+"""
+
+CLAIM_UNSETTLED_SQL = """
+    SELECT id, side, amount FROM funds_fundorder
+    WHERE fund_id = %(fund)s AND settlement_id IS NULL AND state IN ('confirmed', 'left')
+    ORDER BY id LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+"""
+
+CLAIM_UNPAID_SQL = """
+    SELECT id FROM funds_fundorder
+    WHERE fund_id = %(fund)s AND state = 'left' AND settlement_id IS NOT NULL
+    ORDER BY id LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+"""
+
+PAID_LEGS = """
+    SELECT o.id AS item, row_number() OVER (ORDER BY o.id, l.place) AS position, l.account_id, l.amount, o.id AS subject
+    FROM funds_fundorder o
+    CROSS JOIN LATERAL (VALUES
+        (1, %(redemptions)s::uuid, -o.amount), (2, o.cash_account_id, o.amount)) AS l (place, account_id, amount)
+    WHERE o.id = ANY(%(orders)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DueSet:
+    """Orders of one fund and side that count from the same day."""
+
+    fund: Fund
+    day: date
+
+
+def confirm_due() -> int:
+    """Confirms the oldest set of subscriptions whose day has come, counting from 00:00 of that day."""
+    due = _oldest_due(FundOrder.Side.SUBSCRIBE)
+    if due is None:
+        return 0
+    with transaction.atomic():
+        fund = catalogue.lock_against_freezing(fund_id=due.fund.id, counting_from=due.day)
+        orders = _claim(CLAIM_DUE_SQL, fund=fund.id, day=due.day, side=FundOrder.Side.SUBSCRIBE.value)
+        if not orders:
+            return 0
+        result = post_set(
+            kind=SUBSCRIPTION_CONFIRMED,
+            legs=CONFIRMED_LEGS,
+            params={"orders": orders, **accounts_of(fund)},
+            effective_at=clock.start_of(due.day, catalogue.zone_of(fund)),
+            then=[
+                "UPDATE funds_fundorder o SET state = 'confirmed', effective_entry_id = p.entry_id "
+                "FROM posted p WHERE o.id = p.item AND o.state = 'placed'"
+            ],
+        )
+    if result.refused:
+        _reject(list(result.refused))
+    return len(orders)
+
+
+def leave_due() -> int:
+    """Lets the oldest set of redeemed shares leave whose day has come, counting from 00:00 of that day."""
+    due = _oldest_due(FundOrder.Side.REDEEM)
+    if due is None:
+        return 0
+    with transaction.atomic():
+        fund = catalogue.lock_against_freezing(fund_id=due.fund.id, counting_from=due.day)
+        orders = _claim(CLAIM_DUE_SQL, fund=fund.id, day=due.day, side=FundOrder.Side.REDEEM.value)
+        if not orders:
+            return 0
+        result = post_set(
+            kind=REDEMPTION_LEFT,
+            legs=LEFT_LEGS,
+            captures=LEFT_CAPTURES,
+            accounts="SELECT share_account_id FROM funds_fundorder WHERE id = ANY(%(orders)s)",
+            params={"orders": orders, **accounts_of(fund)},
+            effective_at=clock.start_of(due.day, catalogue.zone_of(fund)),
+            then=[LEFT_UPDATE],
+        )
+        # A loss may have taken all that an order held: nothing leaves, and the order ends with nothing.
+        FundOrder.objects.filter(pk__in=orders, state=_S.PLACED).exclude(pk__in=result.refused).update(
+            state=_S.CANCELLED, amount=Decimal(0)
+        )
+    return len(orders)
+
+
+def settle_with_manager() -> int:
+    """Nets the cash of the orders that came or left, and sends it to the manager or takes it from them.
+
+    Only on a bank day, from the policy `funds.manager_settlement_time` on. When it has settled all, fund_cash is zero.
+    """
+    settled = 0
+    for fund in Fund.objects.order_by("code"):
+        zone = catalogue.zone_of(fund)
+        local = clock.now().astimezone(zone)
+        opens = MANAGER_SETTLEMENT_TIME.now(fund.code).value
+        if not calendars.is_bank_day(local.date()) or local.time() < opens:
+            continue
+        while count := _settle_set(fund, local.date()):
+            settled += count
+    return settled
+
+
+def pay_out_due() -> int:
+    """Pays settled redemptions into their owners' wallets, one set of each fund."""
+    paid = 0
+    for fund in Fund.objects.filter(orders__state=_S.LEFT, orders__settlement__isnull=False).distinct():
+        with transaction.atomic():
+            orders = _claim(CLAIM_UNPAID_SQL, fund=fund.id)
+            if not orders:
+                continue
+            result = post_set(
+                kind=REDEMPTION_PAID,
+                legs=PAID_LEGS,
+                params={"orders": orders, **accounts_of(fund)},
+                then=[
+                    "UPDATE funds_fundorder o SET state = 'paid', ended_entry_id = p.entry_id "
+                    "FROM posted p WHERE o.id = p.item AND o.state = 'left'"
+                ],
+            )
+            paid += result.posted
+    return paid
+
+
+def _settle_set(fund: Fund, day: date) -> int:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(CLAIM_UNSETTLED_SQL, {"fund": fund.id, "limit": ORDERS_PER_SET})
+            rows = cursor.fetchall()
+        if not rows:
+            return 0
+        net = sum((amount if side == FundOrder.Side.SUBSCRIBE else -amount for _, side, amount in rows), Decimal(0))
+        settlement = ManagerSettlement(fund=fund, day=day, amount=net, orders=len(rows), settled_at=clock.now())
+        if net:
+            accounts = accounts_of(fund)
+            bank = system_account(BANK, catalogue.cash_asset(fund))
+            legs = [Leg(accounts["fund_cash"], -net), Leg(bank, net)]
+            settlement.entry_id = post(Plan(kind=MANAGER_SETTLEMENT, subject=settlement.id, legs=legs))[0].entry_id
+        settlement.save(force_insert=True)
+        FundOrder.objects.filter(pk__in=[row[0] for row in rows]).update(settlement=settlement)
+    return len(rows)
+
+
+def _reject(order_ids: list[UUID]) -> None:
+    """Gives back the cash of subscriptions that their accounts could not take; few, and one by one."""
+    for order_id in order_ids:
+        with transaction.atomic():
+            order = (
+                FundOrder.objects.select_for_update(no_key=True, of=("self",))
+                .select_related("fund")
+                .filter(pk=order_id, state=_S.PLACED)
+                .first()
+            )
+            if order is not None:
+                give_back(order, end=_S.REJECTED)
+
+
+def _oldest_due(side: FundOrder.Side) -> DueSet | None:
+    """The earliest day of any fund that has come and has orders waiting."""
+    found: DueSet | None = None
+    for fund in Fund.objects.order_by("code"):
+        today = clock.today(catalogue.zone_of(fund))
+        first = FundOrder.objects.filter(fund=fund, side=side, state=_S.PLACED, effective_day__lte=today)
+        day = first.order_by("effective_day", "id").values_list("effective_day", flat=True).first()
+        if day is not None and (found is None or day < found.day):
+            found = DueSet(fund=fund, day=day)
+    return found
+
+
+def _claim(sql: str, **params: Any) -> list[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {**params, "limit": ORDERS_PER_SET})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def accounts_of(fund: Fund) -> dict[str, UUID]:
+    """The fund's system accounts, by the names that the SQL of its orders gives them."""
+    cash, shares = catalogue.cash_asset(fund), catalogue.share_asset(fund)
+    return {
+        "fund_orders": system_account(FUND_ORDERS, cash, scope=fund.code),
+        "fund_cash": system_account(FUND_CASH, cash, scope=fund.code),
+        "fund_issued": system_account(FUND_ISSUED, shares, scope=fund.code),
+        "redemptions": system_account(REDEMPTIONS, cash, scope=fund.code),
+    }

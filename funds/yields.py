@@ -1,0 +1,297 @@
+"""What a fund yields: publishing a day's figure, correcting it, importing a file of them, the 7-day yield.
+
+A published figure is never edited. A correction is the next revision of its day; both stay visible. Figures may be known
+ahead of their day (a replayed file): nobody sees or is paid from one before its day is over.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+
+from django.db import connection, transaction
+
+from funds import catalogue
+from funds.arithmetic import DAYS_OF_THE_YIELD, Y_DECIMALS, seven_day_yield, step_of
+from funds.models import Fund, Yield
+from superapp import clock
+from superapp.errors import InvalidAmount
+from superapp.money import exact
+
+LARGEST_Y = Decimal(1000)
+"""10 % in one day: beyond it a figure is a slip of the pen."""
+
+LATEST_SQL = """
+    SELECT DISTINCT ON (y.day) y.day, y.revision, coalesce(y.per_10k, d.per_10k)
+    FROM funds_yield y LEFT JOIN funds_fundday d ON d.fund_id = y.fund_id AND d.day = y.day
+    WHERE y.fund_id = %(fund)s AND y.day BETWEEN %(low)s AND %(high)s
+    ORDER BY y.day, y.revision DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DayYield:
+    """The latest figure of one day. `per_10k` is None while a derived one has not been worked out."""
+
+    day: date
+    revision: int
+    per_10k: Decimal | None
+    seven_day: Decimal | None
+    """Percent; None unless all seven days up to this one are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One line of a file of yields."""
+
+    line: int
+    day: date
+    per_10k: Decimal
+    seven_day: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import came to."""
+
+    added: int
+    revised: int
+    unchanged: int
+    windows_checked: int
+
+
+class YieldsRefused(Exception):
+    """A file or figure that was not taken, with every reason. Nothing was stored."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def publish(
+    *,
+    fund: Fund,
+    day: date,
+    per_10k: Decimal | None = None,
+    net_income: Decimal | None = None,
+    seven_day: Decimal | None = None,
+    revise: bool = False,
+) -> Yield:
+    """Keeps a day's figure: `per_10k` of a fund whose y is published, `net_income` of one whose y is derived.
+
+    The same figure again changes nothing. A different one is refused unless `revise`, and then becomes the next revision.
+    Raises YieldsRefused, also for a figure of the wrong kind or size.
+    """
+    figure = _checked_figure(fund, per_10k=per_10k, net_income=net_income)
+    with transaction.atomic():
+        _lock_yields(fund)
+        last = Yield.objects.filter(fund=fund, day=day).order_by("-revision").first()
+        if last is not None:
+            if (last.per_10k if per_10k is not None else last.net_income) == figure:
+                return last
+            if not revise:
+                raise YieldsRefused([f"{day} has a figure already ({_figure_of(last)}); a correction must say so."])
+        return Yield.objects.create(
+            fund=fund,
+            day=day,
+            revision=last.revision + 1 if last else 0,
+            per_10k=figure if per_10k is not None else None,
+            net_income=figure if net_income is not None else None,
+            seven_day_published=seven_day,
+            published_at=clock.now(),
+        )
+
+
+def latest(*, fund: Fund, low: date, high: date) -> list[DayYield]:
+    """The latest figure of each day from `low` to `high`, with the 7-day yield of each full window, in order."""
+    known = _known(fund, low - timedelta(days=DAYS_OF_THE_YIELD - 1), high)
+    return [
+        DayYield(day=day, revision=revision, per_10k=per_10k, seven_day=_window(known, day))
+        for day, (revision, per_10k) in sorted(known.items())
+        if day >= low
+    ]
+
+
+def last_over(fund: Fund) -> DayYield | None:
+    """The latest figure of a day that is over: what a catalogue shows, with its day."""
+    yesterday = clock.today(catalogue.zone_of(fund)) - timedelta(days=1)
+    day = Yield.objects.filter(fund=fund, day__lte=yesterday).order_by("-day").values_list("day", flat=True).first()
+    return None if day is None else latest(fund=fund, low=day, high=day)[0]
+
+
+def is_stale(fund: Fund, last: DayYield | None) -> bool:
+    """Whether yesterday's figure, or an older one, is still missing."""
+    yesterday = clock.today(catalogue.zone_of(fund)) - timedelta(days=1)
+    return last is None or last.day < yesterday
+
+
+def import_file(*, fund: Fund, lines: Iterable[str], revise: bool = False) -> Imported:
+    """Takes a CSV file of yields, whole or not at all: columns date, per_10k_income and, optionally, seven_day_yield.
+
+    The published 7-day figure of every line whose seven days are known (from the file or before) must equal the computed
+    one. Importing again changes nothing; a day whose figure differs is refused unless `revise`. Raises YieldsRefused, which
+    names every line at fault.
+    """
+    if fund.yield_basis != Fund.YieldBasis.PUBLISHED:
+        raise YieldsRefused([f"{fund.code} derives its y from net income; a file of published figures is not for it."])
+    rows = _read_rows(lines)
+    with transaction.atomic():
+        _lock_yields(fund)
+        low, high = min(row.day for row in rows), max(row.day for row in rows)
+        stored = _known(fund, low - timedelta(days=DAYS_OF_THE_YIELD - 1), high)
+        faults = [] if revise else _changed(rows, stored)
+        known = {**stored, **{row.day: (0, row.per_10k) for row in rows}}
+        checked, disagreements = _compare(rows, known)
+        if faults + disagreements:
+            raise YieldsRefused(faults + disagreements)
+        return _store(fund, rows, stored, checked)
+
+
+def _read_rows(lines: Iterable[str]) -> list[FileRow]:
+    reader = csv.DictReader(line.removeprefix("\ufeff") for line in lines)
+    names = [name.strip() for name in reader.fieldnames or []]
+    reader.fieldnames = names
+    missing = [name for name in ("date", "per_10k_income") if name not in names]
+    if missing:
+        raise YieldsRefused([f"line 1: the header lacks {' and '.join(missing)}."])
+    rows: list[FileRow] = []
+    faults: list[str] = []
+    seen: dict[date, int] = {}
+    for fields in reader:
+        try:
+            row = _read_row(reader.line_num, fields)
+        except ValueError as fault:
+            faults.append(f"line {reader.line_num}: {fault}")
+            continue
+        if row.day in seen:
+            faults.append(f"line {row.line}: {row.day} stands on line {seen[row.day]} already.")
+        seen.setdefault(row.day, row.line)
+        rows.append(row)
+    if not rows and not faults:
+        faults.append("The file has no figures.")
+    if faults:
+        raise YieldsRefused(faults)
+    return rows
+
+
+def _read_row(line: int, fields: Mapping[str | None, str | list[str] | None]) -> FileRow:
+    if None in fields:
+        raise ValueError("it has more fields than the header.")
+    text = {name: (value or "").strip() for name, value in fields.items() if isinstance(value, str)}
+    try:
+        day = date.fromisoformat(text.get("date", ""))
+    except ValueError:
+        raise ValueError(f"{text.get('date', '')!r} is no date; write it as 2013-07-01.") from None
+    seven_day = text.get("seven_day_yield", "")
+    return FileRow(
+        line=line,
+        day=day,
+        per_10k=_decimal(text.get("per_10k_income", ""), decimals=Y_DECIMALS, name="income per 10,000"),
+        seven_day=_decimal(seven_day, decimals=3, name="7-day yield") if seven_day else None,
+    )
+
+
+def _decimal(text: str, *, decimals: int, name: str) -> Decimal:
+    try:
+        if not text.isascii() or "_" in text:
+            raise InvalidOperation
+        figure = exact(Decimal(text), decimals=decimals)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is no {name}.") from None
+    except InvalidAmount as fault:
+        raise ValueError(f"{text!r} is no {name}: {fault.reason}.") from None
+    if abs(figure) >= LARGEST_Y:
+        raise ValueError(f"{text!r} is no {name}: it is too large.")
+    return figure
+
+
+def _changed(rows: list[FileRow], stored: Mapping[date, tuple[int, Decimal | None]]) -> list[str]:
+    return [
+        f"line {row.line}: {row.day} has {stored[row.day][1]} already, not {row.per_10k}; --revise makes it a correction."
+        for row in rows
+        if row.day in stored and stored[row.day][1] != row.per_10k
+    ]
+
+
+def _compare(rows: list[FileRow], known: Mapping[date, tuple[int, Decimal | None]]) -> tuple[int, list[str]]:
+    checked, faults = 0, []
+    for row in rows:
+        computed = _window(known, row.day)
+        if row.seven_day is None or computed is None:
+            continue
+        checked += 1
+        if computed != row.seven_day:
+            faults.append(
+                f"line {row.line}: the 7-day yield of {row.day} is {computed} by its seven days, not {row.seven_day}."
+            )
+    return checked, faults
+
+
+def _store(
+    fund: Fund, rows: list[FileRow], stored: Mapping[date, tuple[int, Decimal | None]], checked: int
+) -> Imported:
+    published_at = clock.now()
+    new = [row for row in rows if row.day not in stored]
+    changed = [row for row in rows if row.day in stored and stored[row.day][1] != row.per_10k]
+    Yield.objects.bulk_create(
+        Yield(
+            fund=fund,
+            day=row.day,
+            revision=stored[row.day][0] + 1 if row.day in stored else 0,
+            per_10k=row.per_10k,
+            seven_day_published=row.seven_day,
+            published_at=published_at,
+        )
+        for row in [*new, *changed]
+    )
+    return Imported(
+        added=len(new),
+        revised=len(changed),
+        unchanged=len(rows) - len(new) - len(changed),
+        windows_checked=checked,
+    )
+
+
+def _known(fund: Fund, low: date, high: date) -> dict[date, tuple[int, Decimal | None]]:
+    with connection.cursor() as cursor:
+        cursor.execute(LATEST_SQL, {"fund": fund.id, "low": low, "high": high})
+        return {day: (revision, per_10k) for day, revision, per_10k in cursor.fetchall()}
+
+
+def _window(known: Mapping[date, tuple[int, Decimal | None]], last: date) -> Decimal | None:
+    figures: list[Decimal] = []
+    for back in range(DAYS_OF_THE_YIELD):
+        _, per_10k = known.get(last - timedelta(days=back), (0, None))
+        if per_10k is None:
+            return None
+        figures.append(per_10k)
+    return seven_day_yield(figures)
+
+
+def _checked_figure(fund: Fund, *, per_10k: Decimal | None, net_income: Decimal | None) -> Decimal:
+    derived = fund.yield_basis == Fund.YieldBasis.DERIVED
+    figure = net_income if derived else per_10k
+    other = per_10k if derived else net_income
+    if figure is None or other is not None:
+        raise YieldsRefused(
+            [f"{fund.code} takes {'net income' if derived else 'an income per 10,000'}, and only that."]
+        )
+    decimals = catalogue.cash_asset(fund).decimals if derived else Y_DECIMALS
+    try:
+        shortened = exact(figure, decimals=decimals)
+    except InvalidAmount as fault:
+        raise YieldsRefused([f"{figure} is not a figure that can be used: {fault.reason}."]) from None
+    if not derived and abs(shortened) >= LARGEST_Y:
+        raise YieldsRefused([f"{figure} per 10,000 in a day is too large to be true."])
+    return shortened.quantize(step_of(decimals))
+
+
+def _figure_of(known: Yield) -> str:
+    return format(known.per_10k if known.per_10k is not None else known.net_income or Decimal(0), "f")
+
+
+def _lock_yields(fund: Fund) -> None:
+    """Of two who publish the same day at once the second sees the first; the fund's days are not disturbed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"funds.yields {fund.code}"])
