@@ -16,14 +16,16 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from superapp import clock, outbox
 from superapp.errors import DomainError
-from wallet import top_ups
+from wallet import rails, top_ups
 from wallet.accounts import currency_asset, system_account
 from wallet.flows import BANK, TOP_UP
 from wallet.ledger import Leg, Plan, post
 from wallet.models import BankCallback, TopUp
+from wallet.policies import TOP_UP_INQUIRY_AFTER
 from wallet.rails import sandbox
 
 Outcome = BankCallback.Outcome
@@ -68,6 +70,37 @@ def record_callback(
         kept.top_up = row
         kept.save(update_fields=["outcome", "top_up"])
     return kept
+
+
+def inquire_unanswered(*, limit: int = 100) -> int:
+    """Asks the bank about top-ups it has not answered in time (policy wallet.top_up.inquiry_after); how many were asked.
+
+    Finds lost messages: what the bank then says is recorded like a message of its own. One it has never seen is
+    instructed again.
+    """
+    now = clock.now()
+    patience = TOP_UP_INQUIRY_AFTER.now().value
+    waiting = TopUp.objects.filter(state=TopUp.State.INSTRUCTED, instructed_at__lte=now - patience).filter(
+        Q(inquired_at__isnull=True) | Q(inquired_at__lte=now - patience)
+    )
+    asked = 0
+    for row in waiting.order_by("id")[:limit]:
+        asked += TopUp.objects.filter(id=row.id, inquired_at=row.inquired_at).update(inquired_at=now)
+        answer = rails.rail(row.rail).inquire(str(row.id))
+        if answer.status == "unknown":
+            with transaction.atomic():
+                rails.rail(row.rail).instruct(top_ups.instruction_of(row))
+        elif answer.status != "pending":
+            record_callback(
+                rail=row.rail,
+                reference=answer.message_reference,
+                instruction=str(row.id),
+                status=answer.status,
+                amount=answer.amount,
+                currency=answer.currency,
+                reason=answer.reason,
+            )
+    return asked
 
 
 @outbox.handles(sandbox.SAYS)

@@ -21,8 +21,9 @@ and, where holds are captured (`captures`), a second query yields item, hold_id,
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -31,6 +32,9 @@ from wallet.accounts import asset_by_id
 from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
 from wallet.flows import EntryKind
 from wallet.ledger import recording_time
+
+SqlParameters = Mapping[str, int | Decimal | str | bytes | date | datetime | UUID | list[Any] | None]
+"""What a set's queries take by name (`%(name)s`)."""
 
 LOCK_SQL = """
     WITH locked AS MATERIALIZED (
@@ -157,7 +161,7 @@ def post_set(
     *,
     kind: EntryKind,
     legs: str,
-    params: Mapping[str, object],
+    params: SqlParameters,
     accounts: str | None = None,
     one_entry: UUID | None = None,
     subject: UUID | None = None,
@@ -221,14 +225,14 @@ def post_set(
     return SetResult(posted=posted, legs=moved, refused=refused, recorded_at=recorded_at)
 
 
-def _lock(accounts: str, params: Mapping[str, object]) -> tuple[datetime, bool]:
+def _lock(accounts: str, params: SqlParameters) -> tuple[datetime, bool]:
     with connection.cursor() as cursor:
         cursor.execute(LOCK_SQL.format(accounts=accounts), params)
         _, last_recorded_at, any_closed = cursor.fetchone()
     return recording_time([last_recorded_at]), any_closed
 
 
-def _refused(legs: str, captures: str, params: Mapping[str, object], *, raise_first: bool) -> dict[UUID, str]:
+def _refused(legs: str, captures: str, params: SqlParameters, *, raise_first: bool) -> dict[UUID, str]:
     """Goes through the items that touch an account at risk, in order, as if they were posted one by one.
 
     An account is at risk when it is closed, or when all that the set takes from it, without what it adds, is more than is

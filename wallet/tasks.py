@@ -3,13 +3,13 @@
 from celery import shared_task
 
 from superapp.jobs import Every, Job, declare
-from wallet import top_ups
+from wallet import bank_callbacks
 
 
 @shared_task(name="wallet.inquire_top_ups")
 def inquire_top_ups() -> int:
     """Asks the bank about top-ups it has not answered in time."""
-    return top_ups.inquire_unanswered()
+    return bank_callbacks.inquire_unanswered()
 
 
 declare(Job(name="wallet.inquire_top_ups", task="wallet.inquire_top_ups", schedule=Every(5), order=20))

@@ -7,7 +7,7 @@ CONFIRMED    the bank's message, or its answer to an inquiry                bank
 FAILED       the bank declined, or would not take the instruction           nothing
 
 The bank's word arrives as messages that may be late, doubled, lost or about nothing of ours: `wallet.bank_callbacks`
-acts on each at most once. A top-up that stays INSTRUCTED too long is asked after by `inquire_unanswered`.
+acts on each at most once. A top-up that stays INSTRUCTED too long is asked after by `bank_callbacks.inquire_unanswered`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from superapp import clock, idempotency, outbox
 from superapp.money import plain, positive
@@ -25,7 +25,7 @@ from wallet import limits, rails
 from wallet.activity import Story, tells_of
 from wallet.flows import TOP_UP
 from wallet.models import TopUp
-from wallet.policies import TOP_UP_INQUIRY_AFTER, TOP_UP_MAXIMUM
+from wallet.policies import TOP_UP_MAXIMUM
 from wallet.wallets import wallet_of
 
 INSTRUCT = "wallet.instruct_top_up"
@@ -137,36 +137,3 @@ def move(top_up_id: UUID, to: State, **changes: object) -> bool:
     allowed_from = [state for state, targets in MOVES.items() if to in targets]
     moved = TopUp.objects.filter(id=top_up_id, state__in=allowed_from).update(state=to, **changes)
     return moved == 1
-
-
-def inquire_unanswered(*, limit: int = 100) -> int:
-    """Asks the bank about top-ups it has not answered in time (policy wallet.top_up.inquiry_after); how many were asked.
-
-    Finds lost messages: what the bank then says is recorded like a message of its own. One it has never seen is
-    instructed again.
-    """
-    from wallet.bank_callbacks import record_callback
-
-    now = clock.now()
-    patience = TOP_UP_INQUIRY_AFTER.now().value
-    waiting = TopUp.objects.filter(state=State.INSTRUCTED, instructed_at__lte=now - patience).filter(
-        Q(inquired_at__isnull=True) | Q(inquired_at__lte=now - patience)
-    )
-    asked = 0
-    for row in waiting.order_by("id")[:limit]:
-        asked += TopUp.objects.filter(id=row.id, inquired_at=row.inquired_at).update(inquired_at=now)
-        answer = rails.rail(row.rail).inquire(str(row.id))
-        if answer.status == "unknown":
-            with transaction.atomic():
-                rails.rail(row.rail).instruct(instruction_of(row))
-        elif answer.status != "pending":
-            record_callback(
-                rail=row.rail,
-                reference=answer.message_reference,
-                instruction=str(row.id),
-                status=answer.status,
-                amount=answer.amount,
-                currency=answer.currency,
-                reason=answer.reason,
-            )
-    return asked

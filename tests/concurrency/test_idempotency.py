@@ -1,0 +1,164 @@
+"""The same key from many sides at once, on real connections, and answers that were lost."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import pytest
+from django.db import OperationalError, close_old_connections, connection, connections
+
+from superapp.errors import Unavailable
+from superapp.idempotency import Done, once
+from superapp.ids import uuid7
+from superapp.models import CalendarDay, IdempotencyKey, User
+from tests.databases import TestDatabase
+from tests.waiting import wait_until
+
+CALLERS = 50
+
+
+@pytest.fixture
+def person(committed_db: TestDatabase) -> User:
+    return User.objects.create_user(phone="+8613800138000")
+
+
+def pay_once(person: User, *, meanwhile: Callable[[], object] = lambda: None, day: int = 1) -> Done:
+    """One effect that the database would refuse to take twice."""
+
+    def act() -> dict[str, str]:
+        meanwhile()
+        CalendarDay.objects.create(calendar="bank", day=date(2013, 7, day), is_open=True, reason="paid")
+        return {"id": str(uuid7())}
+
+    try:
+        return once(user_id=person.pk, operation="send_money", key="k-1", request={"amount": "10.00"}, act=act)
+    finally:
+        if threading.current_thread() is not threading.main_thread():
+            connections.close_all()
+
+
+def test_the_same_key_from_fifty_sides_at_once_has_one_effect_and_one_answer(person: User) -> None:
+    start = threading.Barrier(CALLERS)
+
+    def call(_number: int) -> Done:
+        start.wait()
+        return pay_once(person)
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        answers = list(callers.map(call, range(CALLERS)))
+
+    assert len({done.answer["id"] for done in answers}) == 1
+    assert sorted(done.replayed for done in answers) == [False] + [True] * (CALLERS - 1)
+    assert CalendarDay.objects.count() == 1
+    assert IdempotencyKey.objects.count() == 1
+
+
+def waiting_for_locks() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        row = cursor.fetchone()
+    return int(row[0])
+
+
+def test_a_duplicate_waits_for_the_first_and_gets_its_answer(person: User) -> None:
+    acting, may_finish = threading.Event(), threading.Event()
+
+    def first_act() -> None:
+        acting.set()
+        assert may_finish.wait(30)
+
+    with ThreadPoolExecutor(2) as callers:
+        first = callers.submit(pay_once, person, meanwhile=first_act)
+        assert acting.wait(30)
+        second = callers.submit(pay_once, person)
+        wait_until(lambda: waiting_for_locks() == 1, 30)
+        may_finish.set()
+        assert first.result(30) == Done(answer=second.result(30).answer, replayed=False)
+        assert second.result().replayed
+    assert CalendarDay.objects.count() == 1
+
+
+def test_a_duplicate_acts_itself_when_the_first_one_fails(person: User) -> None:
+    acting, may_fail = threading.Event(), threading.Event()
+
+    def first_act() -> None:
+        acting.set()
+        assert may_fail.wait(30)
+        raise ZeroDivisionError
+
+    with ThreadPoolExecutor(2) as callers:
+        first = callers.submit(pay_once, person, meanwhile=first_act)
+        assert acting.wait(30)
+        second = callers.submit(pay_once, person)
+        wait_until(lambda: waiting_for_locks() == 1, 30)
+        may_fail.set()
+        with pytest.raises(ZeroDivisionError):
+            first.result(30)
+        assert not second.result(30).replayed
+    assert CalendarDay.objects.count() == 1
+
+
+def test_a_duplicate_that_waits_too_long_is_told_to_come_back_and_the_key_is_untouched(person: User) -> None:
+    acting, may_finish = threading.Event(), threading.Event()
+
+    def first_act() -> None:
+        acting.set()
+        assert may_finish.wait(30)
+
+    with ThreadPoolExecutor(1) as callers:
+        first = callers.submit(pay_once, person, meanwhile=first_act)
+        assert acting.wait(30)
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(Unavailable) as outage:
+            pay_once(person)
+        assert outage.value.cause == "55P03"
+        assert not IdempotencyKey.objects.exists()
+        may_finish.set()
+        answer = first.result(30).answer
+    assert pay_once(person) == Done(answer=answer, replayed=True)
+
+
+def test_when_the_answer_to_commit_is_lost_a_retry_returns_the_first_result(
+    person: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = connection.connection.commit
+
+    def commit_and_lose_the_answer() -> None:
+        commit()
+        connection.connection.close()
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as lossy:
+        lossy.setattr(connection, "_commit", commit_and_lose_the_answer)
+        with pytest.raises(Unavailable):
+            pay_once(person)
+    connection.close()
+
+    stored = IdempotencyKey.objects.get()
+    assert pay_once(person) == Done(answer=stored.answer, replayed=True)
+    assert CalendarDay.objects.count() == 1
+
+
+def test_when_the_connection_is_lost_before_commit_nothing_happened_and_the_key_is_free(person: User) -> None:
+    def lose_the_connection() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(Unavailable):
+        pay_once(person, meanwhile=lose_the_connection)
+    close_old_connections()
+    assert not IdempotencyKey.objects.exists()
+    assert not CalendarDay.objects.exists()
+    assert not pay_once(person).replayed
+
+
+def test_a_request_inside_a_transaction_is_refused_for_it_would_not_be_durable(person: User) -> None:
+    from django.db import transaction
+
+    with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
+        pay_once(person)
+    assert not CalendarDay.objects.exists()
