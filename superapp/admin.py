@@ -114,6 +114,7 @@ class EmailAddresses(ReadOnlyInline):
     model = EmailAddress
     verbose_name_plural = "E-mail addresses"
     fields = ["email", "verified", "primary"]
+    ordering = ["email"]
 
 
 @admin.register(User)
