@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from superapp import unit_of_work
 from superapp.errors import ClockCannotTravel
-from superapp.models import Installation
+from superapp.models import Installation, User
 
 _stopped: ContextVar[datetime | None] = ContextVar("clock_stopped", default=None)
 
@@ -62,6 +62,22 @@ def travel(to: datetime) -> None:
         raise ClockCannotTravel(reason=f"it only goes forward, and it is already {here.isoformat(timespec='seconds')}")
     moved = Installation.objects.filter(pk=1, mode="sandbox").update(clock_offset=to - timezone.now())
     if not moved:
+        raise ClockCannotTravel(reason="this database is not a sandbox's")
+    forget()
+
+
+def start_at(instant: datetime) -> None:
+    """Sets the business clock of a new sandbox, to the past if need be: only while nobody is known to it.
+
+    Later it can only `travel`, forward: what has happened keeps its time. Raises ClockCannotTravel otherwise.
+    """
+    if not settings.SUPERAPP_SANDBOX:
+        raise ClockCannotTravel(reason="this is production, where time is what it is")
+    if instant.tzinfo is None:
+        raise ClockCannotTravel(reason="the instant has no time zone")
+    if User.objects.exists():
+        raise ClockCannotTravel(reason="people are known to this sandbox already, so its clock only goes forward")
+    if not Installation.objects.filter(pk=1, mode="sandbox").update(clock_offset=instant - timezone.now()):
         raise ClockCannotTravel(reason="this database is not a sandbox's")
     forget()
 
