@@ -48,7 +48,7 @@ def travel(
 ) -> Journey:
     """Moves the business clock to `to`, doing everything that falls due on the way and at `to` itself.
 
-    `tell` hears of each business day when it is over. Raises ClockCannotTravel in production, backwards, and while another
+    `tell` hears of each business day when it is over, and of the last one. Raises ClockCannotTravel in production, backwards, and while another
     journey is under way; `runs.RunsStuck` when nothing moves for `patience_seconds`; `NeverQuiet`.
     """
     if not settings.SUPERAPP_SANDBOX:
@@ -61,10 +61,12 @@ def travel(
         journey = Journey(started_at=here, ended_at=here)
         stopped_before = set(_stopped_runs())
         _until_quiet(journey, patience_seconds)
-        day = clock.today()
+        day = _business_day(here)
         for instant, due in jobs.due_instants(here, to):
+            if _business_day(instant) > day:
+                tell(day, journey)
+                day = _business_day(instant)
             _move_to(instant)
-            day = _tell_of_days(day, instant, tell, journey)
             for job in due:
                 _run(job, journey)
                 journey.daily_jobs += 1
@@ -72,7 +74,7 @@ def travel(
         _move_to(to)
         _until_quiet(journey, patience_seconds)
         journey.ended_at = clock.now()
-        _tell_of_days(day, to, tell, journey)
+        tell(_business_day(to), journey)
         journey.stopped_runs = [run for pk, run in _stopped_runs().items() if pk not in stopped_before]
         return journey
 
@@ -83,11 +85,8 @@ def _move_to(instant: datetime) -> None:
         clock.travel(instant)
 
 
-def _tell_of_days(day: date, instant: datetime, tell: Callable[[date, Journey], None], journey: Journey) -> date:
-    reached = instant.astimezone(clock.business_zone()).date()
-    if reached > day:
-        tell(reached, journey)
-    return max(reached, day)
+def _business_day(instant: datetime) -> date:
+    return instant.astimezone(clock.business_zone()).date()
 
 
 def _until_quiet(journey: Journey, patience_seconds: float) -> None:
