@@ -48,8 +48,9 @@ def travel(
 ) -> Journey:
     """Moves the business clock to `to`, doing everything that falls due on the way and at `to` itself.
 
-    `tell` hears of each business day when it is over, and of the last one. Raises ClockCannotTravel in production, backwards, and while another
-    journey is under way; `runs.RunsStuck` when nothing moves for `patience_seconds`; `NeverQuiet`.
+    `tell` hears of each business day when it is over, and of the last one. Raises ClockCannotTravel in production,
+    backwards, and while another journey is under way; `runs.RunsStuck` when nothing moves for `patience_seconds`;
+    `NeverQuiet`.
     """
     if not settings.SUPERAPP_SANDBOX:
         raise ClockCannotTravel(reason="this is production, where time is what it is")

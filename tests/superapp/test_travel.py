@@ -115,7 +115,7 @@ def test_only_a_run_that_stopped_on_the_way_is_reported() -> None:
     runs.stop(runs.open_run("test.income", "MIFUND", date(2039, 12, 30)), "long ago")
     going = runs.open_run("test.income", "MIFUND", date(2039, 12, 31))
 
-        def check() -> int:
+    def check() -> int:
         return int(runs.stop(going, "counts differ"))
 
     shared_task(name="test.check")(check)
