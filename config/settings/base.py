@@ -28,7 +28,6 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.usersessions",
     "allauth.headless",
-    "django_structlog",
     "djmoney",
     "strawberry_django",
     "superapp",
@@ -79,7 +78,8 @@ USE_TZ = True
 USE_I18N = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "static-collected"
+STATIC_ROOT = None if SANDBOX else BASE_DIR / "static-collected"
+"""Production serves what `collectstatic` gathered; a sandbox serves from the apps, so that nothing need be gathered."""
 WHITENOISE_USE_FINDERS = SANDBOX
 
 DEFAULT_CURRENCY = "CNY"
