@@ -26,10 +26,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One invariant. `look` yields (row, fault) for each offender."""
+    """One invariant. `area`: whose rows it is about. `look` yields (row, fault) for each offender."""
 
     invariant: str
     rule: str
+    area: str
     look: Callable[[CursorWrapper], Iterator[tuple[str, str]]]
 
 
@@ -38,17 +39,17 @@ _checks: list[Check] = []
 Look = Callable[[CursorWrapper], Iterator[tuple[str, str]]]
 
 
-def check(invariant: str, rule: str) -> Callable[[Look], Look]:
+def check(invariant: str, rule: str, *, area: str = "products") -> Callable[[Look], Look]:
     """Registers a check: a function of a cursor that yields (row, fault) for each row that breaks `rule`."""
 
     def register(look: Look) -> Look:
-        _checks.append(Check(invariant=invariant, rule=rule, look=look))
+        _checks.append(Check(invariant=invariant, rule=rule, area=area, look=look))
         return look
 
     return register
 
 
-def check_sql(invariant: str, rule: str, sql: str) -> None:
+def check_sql(invariant: str, rule: str, sql: str, *, area: str = "products") -> None:
     """Registers a check given as a query of (row, fault), one row per offender."""
 
     def look(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
@@ -56,7 +57,7 @@ def check_sql(invariant: str, rule: str, sql: str) -> None:
         while rows := cursor.fetchmany(1000):
             yield from rows
 
-    _checks.append(Check(invariant=invariant, rule=rule, look=look))
+    _checks.append(Check(invariant=invariant, rule=rule, area=area, look=look))
 
 
 def all_checks() -> tuple[Check, ...]:
@@ -66,19 +67,23 @@ def all_checks() -> tuple[Check, ...]:
     )
 
 
-def verify() -> dict[Check, list[Finding]]:
-    """Runs every check against one snapshot. At most MOST_FINDINGS_PER_CHECK findings are named for each."""
+def verify(*, area: str | None = None) -> dict[Check, list[Finding]]:
+    in_order = sorted(_checks, key=lambda each: (int(each.invariant.removeprefix("I")), each.rule))
+    return tuple(in_order)
     results: dict[Check, list[Finding]] = {}
     with transaction.atomic(), connection.cursor() as cursor:
         if not connection.savepoint_ids:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute("SET LOCAL statement_timeout = 0")
         for each in all_checks():
+            if area not in {None, each.area}:
+                continue
             found = islice(each.look(cursor), MOST_FINDINGS_PER_CHECK)
             results[each] = [Finding(invariant=each.invariant, row=row, fault=fault) for row, fault in found]
     return results
 
 
+LEDGER = "ledger"
 POSTING = "'posting ' || p.account_id || '#' || p.sequence"
 
 check_sql(
@@ -88,6 +93,7 @@ check_sql(
     SELECT 'entry ' || entry_id, 'its postings in asset ' || asset_id || ' sum to ' || sum(amount)
     FROM wallet_posting GROUP BY entry_id, asset_id HAVING sum(amount) <> 0
     """,
+    area=LEDGER,
 )
 check_sql(
     "I1",
@@ -96,6 +102,7 @@ check_sql(
     SELECT 'entry ' || e.id, 'it has no posting' FROM wallet_journalentry e
     WHERE NOT EXISTS (SELECT FROM wallet_posting p WHERE p.entry_id = e.id)
     """,
+    area=LEDGER,
 )
 check_sql(
     "I1",
@@ -107,6 +114,7 @@ check_sql(
     WHERE e.id IS NULL OR e.tx <> p.tx OR e.effective_at <> p.effective_at OR e.recorded_at <> p.recorded_at
        OR e.subject <> p.subject
     """,
+    area=LEDGER,
 )
 check_sql(
     "I1",
@@ -118,6 +126,7 @@ check_sql(
     FROM wallet_posting p LEFT JOIN wallet_account a ON a.id = p.account_id LEFT JOIN wallet_asset s ON s.id = a.asset_id
     WHERE a.id IS NULL OR a.asset_id <> p.asset_id OR p.amount <> round(p.amount, s.decimals)
     """,
+    area=LEDGER,
 )
 check_sql(
     "I2",
@@ -126,6 +135,7 @@ check_sql(
     SELECT 'asset ' || s.code, 'its postings sum to ' || sum(p.amount)
     FROM wallet_posting p JOIN wallet_asset s ON s.id = p.asset_id GROUP BY s.code HAVING sum(p.amount) <> 0
     """,
+    area=LEDGER,
 )
 check_sql(
     "I2",
@@ -138,6 +148,7 @@ check_sql(
         WHERE p.tx >= (SELECT tx FROM wallet_foldcheckpoint)
     ) b JOIN wallet_asset s ON s.id = b.asset_id GROUP BY s.code HAVING sum(b.balance) <> 0
     """,
+    area=LEDGER,
 )
 check_sql(
     "I3",
@@ -153,6 +164,7 @@ check_sql(
     ) p ON p.account_id = a.id
     WHERE a.balance <> coalesce(p.total, 0)
     """,
+    area=LEDGER,
 )
 check_sql(
     "I4",
@@ -167,6 +179,7 @@ check_sql(
     WHERE NOT a.folded AND (a.last_sequence <> coalesce(p.n, 0) OR coalesce(p.high, 0) <> a.last_sequence
                             OR coalesce(p.low, 1) <> 1)
     """,
+    area=LEDGER,
 )
 check_sql(
     "I5",
@@ -187,6 +200,7 @@ check_sql(
     WHERE p.folded <> (p.balance_after IS NULL)
        OR (NOT p.folded AND (p.balance_after <> p.before + p.amount OR p.recorded_at < p.earlier))
     """,
+    area=LEDGER,
 )
 check_sql(
     "I5",
@@ -196,6 +210,7 @@ check_sql(
     FROM wallet_account a JOIN wallet_posting p ON p.account_id = a.id AND p.sequence = a.last_sequence
     WHERE NOT a.folded AND (a.last_recorded_at IS NULL OR a.last_recorded_at < p.recorded_at)
     """,
+    area=LEDGER,
 )
 check_sql(
     "I6",
@@ -207,6 +222,7 @@ check_sql(
     ) h ON h.account_id = a.id
     WHERE a.held <> coalesce(h.remaining, 0)
     """,
+    area=LEDGER,
 )
 check_sql(
     "I7",
@@ -216,6 +232,7 @@ check_sql(
     FROM wallet_posting p JOIN wallet_account a ON a.id = p.account_id AND NOT a.folded
     WHERE p.balance_after < -a.credit_limit
     """,
+    area=LEDGER,
 )
 check_sql(
     "I8",
@@ -224,6 +241,7 @@ check_sql(
     SELECT 'hold ' || id, 'of ' || amount || ' it accounts for ' || captured + released + lapsed + remaining
     FROM wallet_hold WHERE captured + released + lapsed + remaining <> amount OR (state <> 'open' AND remaining <> 0)
     """,
+    area=LEDGER,
 )
 check_sql(
     "I10",
@@ -240,10 +258,11 @@ check_sql(
     SELECT 'entry ' || reverses_id, 'it was reversed ' || count(*) || ' times'
     FROM wallet_journalentry WHERE reverses_id IS NOT NULL GROUP BY reverses_id HAVING count(*) > 1
     """,
+    area=LEDGER,
 )
 
 
-@check("I1", "each posting fits its entry's row of the flow table")
+@check("I1", "each posting fits its entry's row of the flow table", area=LEDGER)
 def _flows(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
     cursor.execute(
         """
@@ -261,7 +280,7 @@ def _flows(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
                 yield f"entry {entry}", f"a {entry_kind} may not move {account_kind} ({asset_type}) in direction {sign}"
 
 
-@check("I1", "each account is of a declared kind, folded as its kind says")
+@check("I1", "each account is of a declared kind, folded as its kind says", area=LEDGER)
 def _kinds(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
     folded = {kind.code: kind.folded for kind in account_kinds()}
     cursor.execute("SELECT kind, folded, count(*), (array_agg(id::text))[1:20] FROM wallet_account GROUP BY 1, 2")
@@ -274,7 +293,7 @@ def _kinds(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
                 )
 
 
-@check("I20", "the database's own guards are in place")
+@check("I20", "the database's own guards are in place", area=LEDGER)
 def _guards(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
     cursor.execute(
         """
