@@ -28,35 +28,34 @@ from wallet.accounts import asset_by_id, known_system_account
 from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
 from wallet.flows import REVERSAL, EntryKind
 from wallet.holds import HoldStep
+from wallet.prepared import array, run
 
 LOCK_SQL = """
     SELECT id, kind, asset_id, balance, held, credit_limit, last_sequence, last_recorded_at, closed
     FROM wallet_account
-    WHERE id = ANY(%s) AND NOT folded
+    WHERE id = ANY(%s::uuid[]) AND NOT folded
     ORDER BY id
     FOR NO KEY UPDATE
 """
 
 WRITE_SQL = """
-    WITH entries AS (
-        INSERT INTO wallet_journalentry (id, kind, subject, effective_at, recorded_at, tx, reverses_id)
-        SELECT e.id, e.kind, e.subject, e.effective_at, %(recorded_at)s, pg_current_xact_id()::text::bigint, e.reverses
-        FROM unnest(%(entry_ids)s::uuid[], %(kinds)s::text[], %(subjects)s::uuid[], %(effective)s::timestamptz[],
-                    %(reverses)s::uuid[]) AS e (id, kind, subject, effective_at, reverses)
+    WITH this AS MATERIALIZED (SELECT %s::timestamptz AS recorded_at, pg_current_xact_id()::text::bigint AS tx),
+    entries AS (
+        INSERT INTO wallet_journalentry (id, kind, subject, effective_at, reverses_id, recorded_at, tx)
+        SELECT e.*, this.recorded_at, this.tx
+        FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::timestamptz[], %s::uuid[]) AS e, this
     ), postings AS (
         INSERT INTO wallet_posting (account_id, sequence, entry_id, asset_id, amount, balance_after, subject,
                                     effective_at, recorded_at, tx)
         SELECT p.account_id, coalesce(p.sequence, nextval('wallet_folded_sequence')), p.entry_id, p.asset_id, p.amount,
-               p.balance_after, p.subject, p.effective_at, %(recorded_at)s, pg_current_xact_id()::text::bigint
-        FROM unnest(%(accounts)s::uuid[], %(sequences)s::bigint[], %(posting_entries)s::uuid[], %(assets)s::smallint[],
-                    %(amounts)s::numeric[], %(balances)s::numeric[], %(posting_subjects)s::uuid[],
-                    %(posting_effective)s::timestamptz[])
-             AS p (account_id, sequence, entry_id, asset_id, amount, balance_after, subject, effective_at)
+               p.balance_after, p.subject, p.effective_at, this.recorded_at, this.tx
+        FROM unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::smallint[], %s::numeric[], %s::numeric[], %s::uuid[],
+                    %s::timestamptz[])
+             AS p (account_id, sequence, entry_id, asset_id, amount, balance_after, subject, effective_at), this
     )
     UPDATE wallet_account a
-    SET balance = u.balance, held = u.held, last_sequence = u.last_sequence, last_recorded_at = %(recorded_at)s
-    FROM unnest(%(touched)s::uuid[], %(new_balances)s::numeric[], %(new_held)s::numeric[], %(new_sequences)s::bigint[])
-         AS u (id, balance, held, last_sequence)
+    SET balance = u.balance, held = u.held, last_sequence = u.last_sequence, last_recorded_at = this.recorded_at
+    FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::bigint[]) AS u (id, balance, held, last_sequence), this
     WHERE a.id = u.id
 """
 
@@ -117,9 +116,7 @@ def lock_accounts(account_ids: Iterable[UUID]) -> dict[UUID, LockedAccount]:
 
     A row that was waited for is returned as its last writer left it (PostgreSQL re-reads the locked row itself).
     """
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK_SQL, [sorted(set(account_ids))])
-        return {row[0]: LockedAccount(*row) for row in cursor.fetchall()}
+    return {row[0]: LockedAccount(*row) for row in run(LOCK_SQL, (array(set(account_ids)),))}
 
 
 def post(*plans: Plan) -> list[PostedEntry]:
@@ -251,29 +248,15 @@ class _Writing:
 
     def execute(self) -> None:
         """Writes everything in one statement."""
-        touched = [self.locked[account_id] for account_id in sorted(self.touched)]
-        entries, postings = self.entries, self.postings
-        with connection.cursor() as cursor:
-            cursor.execute(
-                WRITE_SQL,
-                {
-                    "recorded_at": self.recorded_at,
-                    "entry_ids": [row[0] for row in entries],
-                    "kinds": [row[1] for row in entries],
-                    "subjects": [row[2] for row in entries],
-                    "effective": [row[3] for row in entries],
-                    "reverses": [row[4] for row in entries],
-                    "accounts": [row[0] for row in postings],
-                    "sequences": [row[1] for row in postings],
-                    "posting_entries": [row[2] for row in postings],
-                    "assets": [row[3] for row in postings],
-                    "amounts": [row[4] for row in postings],
-                    "balances": [row[5] for row in postings],
-                    "posting_subjects": [row[6] for row in postings],
-                    "posting_effective": [row[7] for row in postings],
-                    "touched": [account.id for account in touched],
-                    "new_balances": [account.balance for account in touched],
-                    "new_held": [account.held for account in touched],
-                    "new_sequences": [account.last_sequence for account in touched],
-                },
-            )
+        touched = [self.locked[account_id] for account_id in self.touched]
+        columns = (
+            *_columns(self.entries, width=5),
+            *_columns(self.postings, width=8),
+            *_columns([(each.id, each.balance, each.held, each.last_sequence) for each in touched], width=4),
+        )
+        run(WRITE_SQL, (self.recorded_at, *columns), answers=False)
+
+
+def _columns(rows: Sequence[tuple[object, ...]], *, width: int) -> list[str]:
+    """The rows turned into columns: one array literal for each."""
+    return [array(column) for column in zip(*rows, strict=True)] if rows else [array(())] * width

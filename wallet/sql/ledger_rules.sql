@@ -37,24 +37,25 @@ CREATE TRIGGER entry_is_of_this_transaction AFTER INSERT ON wallet_journalentry
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION wallet_check_new_entries();
 
 -- An entry's postings are one INSERT, into an entry of the same transaction, with its times, summing to zero per asset.
+-- The entry is looked up by a subquery per entry, which can only use the primary key: a plan that is kept must suit one
+-- payment as well as ten thousand, and never read the whole table.
 CREATE FUNCTION wallet_check_new_postings() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     this_tx bigint := pg_current_xact_id()::text::bigint;
-    wrong uuid;
+    wrong record;
 BEGIN
-    SELECT entry_id INTO wrong FROM written GROUP BY entry_id, asset_id HAVING sum(amount) <> 0 LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'The postings of entry % do not sum to zero in each asset.', wrong
-            USING ERRCODE = 'check_violation';
-    END IF;
-    SELECT w.entry_id INTO wrong
-        FROM (SELECT DISTINCT entry_id, tx, effective_at, recorded_at FROM written) w
-        LEFT JOIN wallet_journalentry e ON e.id = w.entry_id
-        WHERE e.tx IS DISTINCT FROM this_tx OR w.tx <> this_tx
-           OR w.effective_at <> e.effective_at OR w.recorded_at <> e.recorded_at
+    SELECT w.entry_id, w.total INTO wrong
+        FROM (SELECT entry_id, asset_id, tx, effective_at, recorded_at, sum(amount) AS total
+                FROM written GROUP BY entry_id, asset_id, tx, effective_at, recorded_at) w
+        WHERE w.total <> 0 OR w.tx <> this_tx
+           OR (SELECT e.tx = this_tx AND e.effective_at = w.effective_at AND e.recorded_at = w.recorded_at
+                 FROM wallet_journalentry e WHERE e.id = w.entry_id) IS NOT TRUE
         LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'Entry % is not of this transaction, or its postings do not carry its times.', wrong
+    IF wrong.total <> 0 THEN
+        RAISE EXCEPTION 'The postings of entry % do not sum to zero in each asset.', wrong.entry_id
+            USING ERRCODE = 'check_violation';
+    ELSIF FOUND THEN
+        RAISE EXCEPTION 'Entry % is not of this transaction, or its postings do not carry its times.', wrong.entry_id
             USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
