@@ -26,7 +26,20 @@ def at(instant: datetime) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "weak",
-    ["", "12345", "1234567", "12345a", "１３５２４６", "111111", "121212", "123123", "123456", "890123", "654321", "112233"],
+    [
+        "",
+        "12345",
+        "1234567",
+        "12345a",
+        "１３５２４６",
+        "111111",
+        "121212",
+        "123123",
+        "123456",
+        "890123",
+        "654321",
+        "112233",
+    ],
 )
 def test_a_pin_that_is_guessed_first_is_refused(db: None, weak: str) -> None:
     person = a_person()
@@ -159,7 +172,7 @@ def test_a_hundred_guesses_at_once_get_no_more_than_five_looks(
 
     monkeypatch.setattr(pins, "_is_right", look)
     if not in_line:
-        monkeypatch.setattr(pins, "_in_line", lambda user_id: nullcontext())
+        monkeypatch.setattr(pins, "_in_line", lambda _: nullcontext())
     guesses = [f"{number:06d}" for number in range(400_000, 400_100)]
     answers = at_once([lambda guess=guess: pins.verify(user_id=person.pk, pin=guess) for guess in guesses], threads=20)
     assert len(looks) == 5
