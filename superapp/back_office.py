@@ -71,13 +71,20 @@ def menu(request: HttpRequest) -> list[dict[str, Any]]:
         for model in app["models"]
         if model["admin_url"]
     }
+    own_pages = {reverse(page.link) for page in PAGES}
     groups = []
     for title, wanted in GROUPS:
         items = []
         for label in _in_order(wanted, pages):
             page = pages.pop(label)
+            address = page["admin_url"]
             items.append(
-                {"title": page["name"], "icon": ICONS.get(label, "table_rows"), "link": page["admin_url"]},
+                {
+                    "title": page["name"],
+                    "icon": ICONS.get(label, "table_rows"),
+                    "link": address,
+                    "active": request.path.startswith(address) and request.path not in own_pages,
+                },
             )
         items += [
             {"title": page.title, "icon": page.icon, "link": reverse(page.link)}

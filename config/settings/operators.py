@@ -16,6 +16,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
     "ENVIRONMENT": "superapp.back_office.environment",
+    "DASHBOARD_CALLBACK": "config.start_page.figures",
     "COLORS": {
         "primary": {
             "50": "oklch(97.1% .014 243)",
@@ -38,3 +39,6 @@ UNFOLD = {
     },
     "ACCOUNT": {"navigation": "superapp.back_office.account_menu"},
 }
+
+FORMAT_MODULE_PATH = ["config.formats"]
+"""Dates and times as operators read them: see config.formats."""

@@ -10,6 +10,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, JSONObject
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -18,6 +19,8 @@ from funds.models import Fund, FundDay, FundOrder, FundTerms, ManagerSettlement,
 from funds.yield_chart import Point, chart, sparkline
 from superapp import back_office, clock
 from superapp.admin import EMPTY, ReadOnlyAdmin, ReadOnlyInline
+from superapp.figures import figure
+from superapp.money import minor_unit_decimals
 from wallet.admin.links import link, list_address, page_of
 
 back_office.ICONS |= {"funds.fund": "trending_up"}
@@ -69,12 +72,15 @@ class FundAdmin(ReadOnlyAdmin):
     search_fields = ["code__istartswith", "name__icontains"]
     inlines = [Yields, Days, Terms]
     fieldsets = [
-        (None, {"fields": ["code", "name", "state_label", "pages"]}),
-        ("Yield", {"fields": ["last_yield", "seven_day", "figure_chart"]}),
-        ("How it works", {"fields": ["currency", "minimum", "zone", "carry", "leftover", "yield_basis"]}),
-        ("Days", {"fields": ["first_day", "frozen_through", "created_at"]}),
+        (None, {"fields": [("code", "name", "state_label"), "pages"]}),
+        ("Yield", {"fields": [("last_yield", "seven_day"), "figure_chart"]}),
+        (
+            "How it works",
+            {"fields": [("currency", "shown_minimum"), ("carry", "zone"), ("leftover", "yield_basis")]},
+        ),
+        ("Days", {"fields": [("first_day", "frozen_through", "created_at")]}),
     ]
-    readonly_fields = ["state_label", "last_yield", "seven_day", "figure_chart", "pages"]
+    readonly_fields = ["state_label", "last_yield", "seven_day", "figure_chart", "pages", "shown_minimum"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Fund]:
         """Funds with the figures of their last days that are over, in the same query."""
@@ -114,13 +120,13 @@ class FundAdmin(ReadOnlyAdmin):
         points = _points(fund)
         return f"{points[-1][1]} on {points[-1][0]}" if points else EMPTY
 
-    @display(description="7-day yield")
+    @display(description="7-day yield, %")
     def seven_day(self, fund: Fund) -> str:
         """Annualised, of the seven days up to the latest figure; a dash when one of them is missing."""
         points = _points(fund)[-DAYS_OF_THE_YIELD:]
         if len(points) < DAYS_OF_THE_YIELD or (points[-1][0] - points[0][0]).days != DAYS_OF_THE_YIELD - 1:
             return EMPTY
-        return f"{seven_day_yield([per_10k for _, per_10k in points])} %"
+        return str(seven_day_yield([per_10k for _, per_10k in points]))
 
     @display(description=f"Last {DAYS_SHOWN} days")
     def line(self, fund: Fund) -> SafeString | str:
@@ -132,15 +138,22 @@ class FundAdmin(ReadOnlyAdmin):
         """The figures as a chart."""
         return chart(_points(fund)) or EMPTY
 
+    @display(description="Minimum")
+    def shown_minimum(self, fund: Fund) -> SafeString | str:
+        """The least that can be subscribed."""
+        return figure(fund.minimum, minor_unit_decimals(fund.currency), fund.currency)
+
     @display(description="See also")
     def pages(self, fund: Fund) -> SafeString:
         """What to do from here, and where to look."""
-        return SafeString(" · ").join(
-            [
-                link("Publish a yield", f"{list_address(Yield)}add/?fund={fund.pk}"),
-                link("Orders", list_address(FundOrder, fund=fund.pk)),
-                link("Settlements with the manager", list_address(ManagerSettlement, fund=fund.pk)),
-            ]
+        return format_html_join(
+            " · ",
+            "{}",
+            (
+                [link("Publish a yield", f"{list_address(Yield)}add/?fund={fund.pk}")],
+                [link("Orders", list_address(FundOrder, fund=fund.pk))],
+                [link("Settlements with the manager", list_address(ManagerSettlement, fund=fund.pk))],
+            ),
         )
 
 

@@ -55,10 +55,12 @@ class FundOrderAdmin(ReadOnlyAdmin):
     search_help_text = "An order's id; for a person's orders go to the person's page"
     ordering = ["-id"]
     fieldsets = [
-        (None, {"fields": ["owner_link", "fund_link", "side", "shown_amount", "state_label", "id"]}),
-        ("Days", {"fields": ["placed_at", "trade_day", "effective_day"]}),
-        ("Accounts", {"fields": ["cash", "shares"]}),
-        ("Entries", {"fields": ["placed_entry", "effective_entry", "ended_entry", "settlement_link"]}),
+        (None, {"fields": [("owner_link", "fund_link"), ("side", "shown_amount", "state_label"), "id"]}),
+        ("Days", {"fields": [("placed_at", "trade_day", "effective_day")]}),
+        (
+            "In the ledger",
+            {"fields": [("cash", "shares"), "placed_entry", "effective_entry", "ended_entry", "settlement_link"]},
+        ),
     ]
     readonly_fields = [
         "id", "owner_link", "fund_link", "shown_amount", "state_label", "cash", "shares", "placed_entry",

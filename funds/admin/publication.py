@@ -1,9 +1,8 @@
 """Publishing a day's yield, and correcting one. What was published is never edited."""
 
 from typing import TYPE_CHECKING, Any
+
 # ruff: noqa: ARG002 - the signatures are Django's
-
-
 from django import forms
 from django.contrib import admin
 from django.db.models import Model

@@ -78,9 +78,8 @@ class AccountAdmin(ReadOnlyAdmin):
     search_help_text = "An account's id, or its owner's phone number or handle in full"
     ordering = ["-id"]
     fieldsets = [
-        (None, {"fields": ["purpose", "owner_link", "asset", "scope", "id"]}),
-        ("Balance", {"fields": ["shown_balance", "shown_held", "shown_available", "credit_limit"]}),
-        ("History", {"fields": ["standing", "created_at", "last_recorded_at", "last_sequence"]}),
+        (None, {"fields": ["purpose", ("owner_link", "asset"), ("standing", "id")]}),
+        (None, {"fields": [("shown_balance", "shown_held", "shown_available"), ("created_at", "last_recorded_at")]}),
     ]
     readonly_fields = [
         "id", "purpose", "owner_link", "shown_balance", "shown_held", "shown_available", "standing",
@@ -184,7 +183,7 @@ class AccountAdmin(ReadOnlyAdmin):
     @display(description="Purpose")
     def purpose(self, account: Account) -> str:
         """What accounts of this kind are for."""
-        return f"{account.kind}: {flows.account_kind(account.kind).description}"
+        return f"{self.name(account)}: {flows.account_kind(account.kind).description}"
 
     @display(description="Owner", ordering="owner")
     def owner_link(self, account: Account) -> SafeString | str:
@@ -229,9 +228,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     search_help_text = "An entry's id"
     ordering = ["-id"]
     fieldsets = [
-        (None, {"fields": ["what", "about", "id"]}),
-        ("Times", {"fields": ["effective_at", "recorded_at", "tx"]}),
-        ("Reversal", {"fields": ["reverses_link", "reversed_by"]}),
+        (None, {"fields": ["what", ("about", "id")]}),
+        (None, {"fields": [("effective_at", "recorded_at", "tx"), ("reverses_link", "reversed_by")]}),
     ]
     readonly_fields = ["id", "what", "about", "reverses_link", "reversed_by"]
     change_form_outer_after_template = "wallet/entry_postings.html"
@@ -262,7 +260,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     @display(description="What happened")
     def what(self, entry: JournalEntry) -> str:
         """The kind, and what the flow table says of it."""
-        return f"{self.shown_kind(entry)}: {flows.entry_kind(entry.kind).description}"
+        return f"{self.shown_kind(entry).capitalize()}. {flows.entry_kind(entry.kind).description}"
 
     @display(description="About")
     def about(self, entry: JournalEntry) -> SafeString | str:

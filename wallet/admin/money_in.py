@@ -42,8 +42,8 @@ class TopUpAdmin(ReadOnlyAdmin):
     search_help_text = "A top-up's id, or its owner's phone number or handle in full"
     ordering = ["-id"]
     fieldsets = [
-        (None, {"fields": ["owner_link", "shown_amount", "state_label", "failure", "entry", "rail", "id"]}),
-        ("Times", {"fields": ["requested_at", "instructed_at", "inquired_at", "ended_at"]}),
+        (None, {"fields": [("owner_link", "shown_amount"), ("state_label", "failure"), ("rail", "id"), "entry"]}),
+        ("Times", {"fields": [("requested_at", "instructed_at"), ("inquired_at", "ended_at")]}),
     ]
     readonly_fields = ["id", "owner_link", "shown_amount", "state_label", "entry"]
     inlines = [BankMessages]
