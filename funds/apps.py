@@ -9,5 +9,5 @@ class FundsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Enters the funds' flows and checks into the ledger's registers."""
-        from funds import flows, verification  # noqa: F401
+        """Enters the flows, checks, stories and pending amounts of funds into the registers of the wallet."""
+        from funds import flows, holdings, stories, verification  # noqa: F401

@@ -21,6 +21,7 @@ Payments are not disturbed: nothing here waits while holding a lock that they ta
 """
 
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -71,7 +72,7 @@ def freeze(fund: Fund, day: date) -> FundDay | None:
     return row if row.frozen_at is not None else None
 
 
-def basis_params(fund: Fund, frozen: FundDay, *, low: UUID, high: UUID) -> dict[str, object]:
+def basis_params(fund: Fund, frozen: FundDay, *, low: UUID, high: UUID) -> dict[str, Any]:
     """The parameters of `BASIS_SQL` for a range of accounts."""
     return {
         "asset": catalogue.share_asset(fund).id,

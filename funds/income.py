@@ -57,6 +57,11 @@ def work(run_id: UUID, *, seconds: float) -> int:
     return steps
 
 
+def is_unfinished(run_id: UUID) -> bool:
+    """Whether there is still something to do for the run, now or later."""
+    return runs.unfinished().filter(pk=run_id).exists()
+
+
 def step(run_id: UUID) -> bool:
     """Takes the next step of the run, whatever it is; whether there was one to take."""
     run = Run.objects.get(pk=run_id)

@@ -187,12 +187,12 @@ def _post(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> None:
     runs.finish_batch(batch, RunBatch.State.POSTED)
 
 
-def _basis(fund: Fund, run: Run, batch: RunBatch) -> dict[str, object]:
+def _basis(fund: Fund, run: Run, batch: RunBatch) -> dict[str, Any]:
     frozen = FundDay.objects.get(fund=fund, day=run.day)
     return basis_params(fund, frozen, low=batch.low, high=batch.high)
 
 
-def _params(fund: Fund, run: Run, batch: RunBatch, *, new: Rule, old: Rule | None = None) -> dict[str, object]:
+def _params(fund: Fund, run: Run, batch: RunBatch, *, new: Rule, old: Rule | None = None) -> dict[str, Any]:
     decimals = catalogue.share_asset(fund).decimals
     return {
         **_basis(fund, run, batch),

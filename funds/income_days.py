@@ -11,7 +11,7 @@ from funds.arithmetic import EXACT, derived_yield, distributable, rate_of, step_
 from funds.entitlement import end_of
 from funds.flows import FUND_INCOME_CARRIED
 from funds.income_figures import Figures, Stage, figures_of, read
-from funds.leftover import crossing, crossing_batch, merged
+from funds.leftover import BUCKET_WIDTH, crossing, crossing_batch, merged
 from funds.models import Fund, FundDay
 from funds.policies import INCOME_BATCH_ACCOUNTS
 from superapp import runs
@@ -162,7 +162,7 @@ def _with_totals(run: Run, figures: Figures) -> Figures:
     place = crossing(merged(batch["fractions"] for batch in _figures(run)), steps=abs(steps))
     figures = figures.with_(bucket=place.place, wanted=place.wanted)
     if place.takes_all:
-        return figures.with_(fraction=place.place * income_sql.BUCKET_WIDTH)
+        return figures.with_(fraction=place.place * BUCKET_WIDTH)
     return figures.with_(stage=Stage.TIES)
 
 

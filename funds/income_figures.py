@@ -37,7 +37,7 @@ class Rule:
     """Signed; zero when nothing is handed out."""
     threshold: Threshold | None
 
-    def params(self, prefix: str) -> dict[str, object]:
+    def params(self, prefix: str) -> dict[str, Any]:
         """The rule as parameters of `funds.income_sql`."""
         reach = self.threshold or Threshold(fraction=0, account=None)
         return {
@@ -150,7 +150,7 @@ def figures_of(run: Run) -> Figures:
 def read(stored: Mapping[str, Any]) -> Figures:
     """The figures that `Figures.stored` wrote; entries of other owners are left aside."""
     known = {field.name for field in fields(Figures)}
-    values = {
+    values: dict[str, Any] = {
         name: Decimal(value) if name in _DECIMALS else UUID(value) if name in _IDS else value
         for name, value in stored.items()
         if name in known

@@ -9,6 +9,7 @@ order everyone locks in, and makes room under the holds so that the postings fit
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import connection
 
@@ -50,7 +51,7 @@ SHORTFALLS_SQL = """
 """
 
 
-def make_room(*, amounts: str, params: Mapping[str, object]) -> None:
+def make_room(*, amounts: str, params: Mapping[str, Any]) -> None:
     """Frees what the batch's losses need of open redemptions, and writes down what even that does not cover.
 
     `amounts`: a query of (id, amount, available) as `income_sql.amounts_sql` makes it; `params` also names fund and run.

@@ -4,7 +4,7 @@ Shares and cash are postings; nothing here is a balance.
 """
 
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from django.conf import settings
 from django.db import models
@@ -13,6 +13,13 @@ from django.db.models import F, Q
 from superapp.ids import uuid7
 from superapp.models import Run
 from wallet.models import Account, amount_field
+
+OptionalDecimal: TypeAlias = "models.DecimalField[Decimal | None, Decimal | None]"
+
+
+def optional_amount_field(**options: object) -> OptionalDecimal:
+    """A column for an amount that may not be known yet."""
+    return amount_field(null=True, **options)  # type: ignore[return-value]
 
 
 class Fund(models.Model):
@@ -118,11 +125,11 @@ class Yield(models.Model):
     fund = models.ForeignKey(Fund, on_delete=models.PROTECT, related_name="yields", db_index=False)
     day = models.DateField()
     revision = models.PositiveIntegerField(default=0)
-    per_10k: "models.DecimalField[Decimal | None, Decimal | None]" = models.DecimalField(
+    per_10k: OptionalDecimal = models.DecimalField(
         max_digits=12, decimal_places=4, null=True, blank=True, help_text="y: income of the day per 10,000 shares."
     )
-    net_income = amount_field(null=True, blank=True, help_text="Of a fund whose y is derived: the day's net income.")
-    seven_day_published: "models.DecimalField[Decimal | None, Decimal | None]" = models.DecimalField(
+    net_income = optional_amount_field(blank=True, help_text="Of a fund whose y is derived: the day's net income.")
+    seven_day_published: OptionalDecimal = models.DecimalField(
         max_digits=9, decimal_places=3, null=True, blank=True, help_text="The manager's own 7-day figure, percent."
     )
     published_at = models.DateTimeField(help_text="When we knew.")
@@ -152,7 +159,7 @@ class FundDay(models.Model):
         null=True, help_text="Postings of this transaction or a later one do not count for the day."
     )
     frozen_at = models.DateTimeField(null=True, help_text="When every transaction below the horizon had ended.")
-    per_10k: "models.DecimalField[Decimal | None, Decimal | None]" = models.DecimalField(
+    per_10k: OptionalDecimal = models.DecimalField(
         max_digits=12, decimal_places=4, null=True, help_text="The y that was paid, by the latest closed run."
     )
     closed_by = models.ForeignKey(
@@ -220,7 +227,7 @@ class FundOrder(models.Model):
     side = models.CharField(max_length=10, choices=Side.choices)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLACED)
     whole = models.BooleanField(default=False, help_text="Redeem all: the balance when the shares leave.")
-    amount = amount_field(null=True, help_text="Of a redemption of all: known once the shares have left.")
+    amount = optional_amount_field(help_text="Of a redemption of all: known once the shares have left.")
     placed_at = models.DateTimeField()
     trade_day = models.DateField(help_text="T.")
     effective_day = models.DateField(
@@ -287,9 +294,8 @@ class FundOrder(models.Model):
                 condition=Q(side="redeem", whole=True, follows__isnull=True),
                 name="fund_order_of_all",
             ),
-            models.Index(
-                fields=["share_account"], condition=Q(side="redeem", state="placed"), name="fund_order_open_redemption"
-            ),
+            models.Index(fields=["share_account"], condition=Q(state="placed"), name="fund_order_open_on_shares"),
+            models.Index(fields=["cash_account"], condition=Q(state="left"), name="fund_order_due_in_cash"),
             models.Index(fields=["owner", "-placed_at", "-id"], name="fund_order_by_owner"),
         ]
 

@@ -12,6 +12,7 @@ another; a worker that dies leaves its orders as they were. Confirmations go bef
 takes along what is confirmed at the same instant. Each function answers how many orders it moved; 0: nothing is due.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -32,6 +33,10 @@ from wallet.ledger import Leg, Plan, post
 from wallet.ledger_sets import post_set
 
 ORDERS_PER_SET = 5_000
+SETS_PER_MESSAGE = 40
+"""How many sets one task moves before it lets the next message go on."""
+
+OneSet = Callable[[], int]
 
 _S = FundOrder.State
 

@@ -1,0 +1,62 @@
+"""Who gets a step of what the cuts leave over, found without a list of holders."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from funds.arithmetic import FRACTION_UNITS
+from funds.leftover import BUCKET_WIDTH, Threshold, crossing, crossing_batch, merged
+
+
+def _account(number: int) -> UUID:
+    return UUID(int=number)
+
+
+fractions = st.one_of(st.integers(0, FRACTION_UNITS - 1), st.sampled_from([0, 1, BUCKET_WIDTH, 5 * BUCKET_WIDTH + 7]))
+
+
+@given(holders=st.lists(fractions, min_size=1, max_size=60), data=st.data())
+def test_the_threshold_reaches_the_same_holders_as_sorting_them_all(
+    holders: list[int], data: st.DataObject
+) -> None:
+    steps = data.draw(st.integers(1, len(holders)))
+    size = data.draw(st.integers(1, 20))
+    batches = [list(enumerate(holders))[start : start + size] for start in range(0, len(holders), size)]
+
+    threshold = _found_in_batches(batches, steps)
+
+    ranked = sorted(range(len(holders)), key=lambda number: (-holders[number], number))
+    expected = set(ranked[:steps])
+    reached = {
+        number
+        for number, fraction in enumerate(holders)
+        if threshold.reaches(fraction=fraction, account=_account(number))
+    }
+    assert reached == expected
+
+
+def _found_in_batches(batches: list[list[tuple[int, int]]], steps: int) -> Threshold:
+    counts = merged(_counted([fraction // BUCKET_WIDTH for _, fraction in batch]) for batch in batches)
+    bucket = crossing(counts, steps=steps)
+    if bucket.takes_all:
+        return Threshold(fraction=bucket.place * BUCKET_WIDTH, account=None)
+    ties = [_counted([f for _, f in batch if f // BUCKET_WIDTH == bucket.place]) for batch in batches]
+    last = crossing(merged(ties), steps=bucket.wanted)
+    if last.takes_all:
+        return Threshold(fraction=last.place, account=None)
+    position, nth = crossing_batch(
+        ((number, tie.get(str(last.place), 0)) for number, tie in enumerate(ties)), wanted=last.wanted
+    )
+    equal = [number for number, fraction in batches[position] if fraction == last.place]
+    return Threshold(fraction=last.place, account=_account(equal[nth - 1]))
+
+
+def _counted(values: list[int]) -> dict[str, int]:
+    return {str(value): values.count(value) for value in values}
+
+
+def test_more_steps_than_holders_are_a_fault() -> None:
+    with pytest.raises(ValueError, match="3 steps for 2 holders"):
+        crossing({5: 1, 7: 1}, steps=3)
