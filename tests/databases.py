@@ -21,6 +21,8 @@ from django.db import connection, connections
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from tests.waiting import wait_until
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 PREFIX = "superapp_test_"
 BUILDING_LOCK = 0x7E57
@@ -54,7 +56,20 @@ def cloned() -> Iterator[TestDatabase]:
         connections.close_all()
         _point_to(before)
         with _maintenance() as server:
+            _drop(server, name)
+
+
+def _drop(server: "psycopg.Connection[Any]", name: str) -> None:
+    """Drops a database and ends its sessions; one in which autovacuum is at work, which only it may end, after that."""
+
+    def dropped() -> bool:
+        try:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+        return True
+
+    wait_until(dropped, what=f"the end of autovacuum in {name}")
 
 
 def _template(server: "psycopg.Connection[Any]") -> str:
