@@ -32,13 +32,13 @@ class JobScheduler(Scheduler):  # type: ignore[misc]
 
 
 @signals.setup_logging.connect
-def _keep_our_logging(**about: Any) -> None:
+def _keep_our_logging(**_about: Any) -> None:
     """Django's settings have set up logging; Celery keeps its hands off while someone listens to this signal."""
 
 
 @signals.worker_init.connect
 @signals.beat_init.connect
-def _start_engines(**about: Any) -> None:
+def _start_engines(**_about: Any) -> None:
     """A worker or a beat begun by hand in a sandbox finds its engines running."""
     from config.engines import ensure_running
 
@@ -46,7 +46,7 @@ def _start_engines(**about: Any) -> None:
 
 
 @signals.task_prerun.connect
-def _begin_task(task_id: str, task: Any, **about: Any) -> None:
+def _begin_task(task_id: str, task: Any, **_about: Any) -> None:
     """A task is a unit of work: it asks for the time anew, and its log lines carry its name and id."""
     import structlog
 
@@ -58,7 +58,7 @@ def _begin_task(task_id: str, task: Any, **about: Any) -> None:
 
 
 @signals.task_postrun.connect
-def _end_task(**about: Any) -> None:
+def _end_task(**_about: Any) -> None:
     import structlog
 
     structlog.contextvars.clear_contextvars()

@@ -30,14 +30,14 @@ def note_beat() -> None:
 
 @never_cache
 @require_safe
-def livez(request: HttpRequest) -> HttpResponse:
+def livez(_request: HttpRequest) -> HttpResponse:
     """The process answers."""
     return JsonResponse({"live": True})
 
 
 @never_cache
 @require_safe
-def readyz(request: HttpRequest) -> HttpResponse:
+def readyz(_request: HttpRequest) -> HttpResponse:
     """Each part's state, and 200 when this process can serve."""
     database = _answers(_ask_database)
     parts = {"database": database, "migrations": database and _answers(_is_migrated), "broker": _answers(_ask_broker)}

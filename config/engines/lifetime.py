@@ -147,7 +147,11 @@ def _locked(of: Home) -> Iterator[None]:
         make_folder(of.folder, 0o755)
         with _open(of.folder / "start.lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:
+                # Not by closing: a process forked meanwhile has a copy of the descriptor, and would keep the lock.
+                fcntl.flock(lock, fcntl.LOCK_UN)
     except PermissionError as fault:
         raise belongs_to_another(of.folder) from fault
     except OSError as fault:

@@ -79,10 +79,7 @@ def _write_configuration(home: Home, identity: Identity) -> None:
 
 def _ask(home: Home, command: str) -> str:
     """One command in Valkey's own plain protocol; the first line of the last answer."""
-    if home.uses_sockets:
-        caller = socket.socket(socket.AF_UNIX)
-    else:
-        caller = socket.socket()
+    caller = socket.socket(socket.AF_UNIX) if home.uses_sockets else socket.socket()
     with caller:
         caller.settimeout(1)
         if home.uses_sockets:

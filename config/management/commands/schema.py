@@ -1,11 +1,11 @@
 """`manage.py schema`: writes schema.graphql, or with --check says whether it is what the code offers."""
 
 import difflib
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config.settings.environment import BASE_DIR
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
     def handle(self, *, check: bool, **_: Any) -> None:
         from config.schema import schema
 
-        path = Path(settings.BASE_DIR) / "schema.graphql"
+        path = BASE_DIR / "schema.graphql"
         offered: str = schema.as_str() + "\n"
         if not check:
             path.write_text(offered)
