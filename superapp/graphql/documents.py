@@ -112,8 +112,10 @@ def _decide(schema: GraphQLSchema, text: str, *, introspection: bool) -> Prepare
     try:
         document = parse(text, max_lexical_tokens=bounds.MAX_TOKENS, max_comments=bounds.MAX_TOKENS)
     except GraphQLError as error:
-        if "Document contains more than" in error.message:
+        if "contains more than" in error.message:
             error = ApiError("TOO_EXPENSIVE", f"A document has at most {bounds.MAX_TOKENS} tokens.")
+        elif "too deep" in error.message:
+            error = ApiError("TOO_EXPENSIVE", "The document is nested too deeply.")
         return Prepared(document=None, errors=(error,), price=None)
     try:
         bounds.check_document(document)

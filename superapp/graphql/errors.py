@@ -47,13 +47,13 @@ def _error_codes() -> Any:
     """The enum of every installed app's refusals; apps declare theirs in `<app>/errors.py`."""
     autodiscover_modules("errors")
     known = all_errors()
-    codes = Enum("ErrorCode", {error.code: error.code for error in known})  # type: ignore[misc]
-    codes.__doc__ = "Why something was refused. Codes are never renamed; new ones may come."
-    definition = strawberry.enum(codes, description=codes.__doc__)
+    make: Any = Enum  # mypy knows only enums whose members are written down
+    codes = make("ErrorCode", {error.code: error.code for error in known})
+    strawberry.enum(codes, description="Why something was refused. Codes are never renamed; new ones may come.")
     summaries = {error.code: _summary(error) for error in known}
-    for value in definition.__strawberry_definition__.values:
+    for value in codes.__strawberry_definition__.values:
         value.description = summaries[value.name]
-    return definition
+    return codes
 
 
 def _summary(error: type[DomainError]) -> str:
@@ -78,7 +78,7 @@ class UserError:
     @classmethod
     def facts(cls, error: Any) -> dict[str, object]:
         """The values of the type's own fields, taken from the domain error; by default attributes of the same name."""
-        own = [field.name for field in dataclasses.fields(cls) if field.name not in {"code", "message", "path"}]  # type: ignore[arg-type]
+        own = [field.name for field in dataclasses.fields(cls) if field.name not in {"code", "message", "path"}]
         return {name: getattr(error, name) for name in own}
 
     @classmethod
@@ -121,7 +121,7 @@ def type_for(domain_error: type[DomainError]) -> type[UserError]:
             import_module(f"{app}.graphql.errors")
     found = _types.get(domain_error)
     if found is None:
-        if dataclasses.is_dataclass(domain_error) and dataclasses.fields(domain_error):
+        if any(not field.startswith("_") for field in getattr(domain_error, "__dataclass_fields__", {})):
             raise TypeError(f"{domain_error.__name__} carries facts: give it a type with @user_error.")
         found = user_error(domain_error)(type(domain_error.__name__, (UserError,), {"__doc__": _summary(domain_error)}))
     return found

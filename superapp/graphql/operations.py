@@ -74,12 +74,13 @@ def mutation(
         _declared[resolver.__name__] = Declared(
             field=_camel(resolver.__name__), result=f"{name}Result", raises=errors, calls=tuple(calls)
         )
-        return strawberry.mutation(
+        field: StrawberryField = strawberry.mutation(
             resolver=resolver,
             graphql_type=result,
             description=inspect.cleandoc(resolver.__doc__ or ""),
             metadata={ALONE: moves_money or checks_pin},
         )
+        return field
 
     return declare
 

