@@ -8,7 +8,7 @@ a phone number to the money in three clicks.
 # ruff: noqa: ARG002 - the signatures are Django's
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from allauth.account.models import EmailAddress, EmailConfirmation
@@ -87,6 +87,13 @@ def table_of(values: dict[str, Any]) -> SafeString:
         for name, value in values.items()
     )
     return format_html_join("", '<div class="flex gap-4"><b class="w-48">{}</b><span>{}</span></div>', rows)
+
+
+def in_words(value: object) -> str:
+    """A policy's value as an operator reads it: amounts with their currencies, the rest as it prints."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{amount} {name}" for name, amount in value.items())
+    return str(value)
 
 
 def progress_bar(done: int, total: int) -> SafeString:
@@ -205,6 +212,7 @@ class Batches(ReadOnlyInline):
     """The batches of a run, in order."""
 
     model = RunBatch
+    verbose_name_plural = "Batches"
     ordering = ["position"]
     fields = ["position", "state", "attempts", "low", "high", "counted_at", "posted_at", "figures"]
     readonly_fields = fields
@@ -214,7 +222,7 @@ class Batches(ReadOnlyInline):
 class RunAdmin(ReadOnlyAdmin):
     """Daily runs: how far each is and what it has counted so far."""
 
-    list_display = ["__str__", "kind", "scope", "day", "state_label", "progress", "opened_at", "closed_at"]
+    list_display = ["kind", "scope", "day", "revision", "state_label", "progress", "opened_at", "closed_at"]
     list_filter = ["state", "kind", "scope"]
     date_hierarchy = "day"
     inlines = [Batches]
@@ -290,15 +298,15 @@ class PolicyVersionAdmin(ModelAdmin):  # type: ignore[misc]
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The history, below a table of every policy with what rules now."""
         in_force = [
-            {"name": policy.name, "doc": policy.doc, "value": policy.now().value, "version": policy.now().version}
-            for policy in policies.all()
+            {"name": policy.name, "doc": policy.doc, "value": in_words(ruling.value), "version": ruling.version}
+            for policy, ruling in [(policy, policy.now()) for policy in policies.all()]
         ]
         return super().changelist_view(request, {**(extra_context or {}), "in_force": in_force})
 
     @display(description="Value")
     def shown_value(self, version: PolicyVersion) -> str:
         """The value on one line."""
-        return version.value if isinstance(version.value, str) else json.dumps(version.value, ensure_ascii=False)
+        return in_words(version.value)
 
     @display(description="Standing", label={"planned": "info", "begun": "success"})
     def standing(self, version: PolicyVersion) -> str:

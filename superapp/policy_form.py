@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from superapp import clock, policies
 from superapp.errors import PolicyRefused
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     ModelForm = forms.ModelForm[PolicyVersion]
 else:
     ModelForm = forms.ModelForm  # takes no type at run time
+
+
+class PolicyValueField(forms.JSONField):
+    """The value as JSON; nothing to begin with, rather than `null`."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """What the box shows."""
+        return "" if value is None else super().prepare_value(value)
 
 
 class PolicyVersionForm(ModelForm):
@@ -28,8 +36,15 @@ class PolicyVersionForm(ModelForm):
         if "policy" in self.fields:
             choices = [(policy.name, f"{policy.name}: {policy.doc}") for policy in policies.all()]
             self.fields["policy"] = forms.ChoiceField(choices=choices, widget=UnfoldAdminSelectWidget)
-            self.fields["effective_from"].required = False
-            self.fields["effective_from"].help_text = "Business time; empty: from now on. Never in the past."
+            self.fields["value"] = PolicyValueField(
+                widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+                help_text="""As JSON: 5, "21:30:00", {"CNY": "1000.00"}; durations in seconds.""",
+            )
+            begins = self.fields["effective_from"]
+            begins.required = begins.widget.is_required = False
+            for part in getattr(begins.widget, "widgets", []):
+                part.is_required = False
+            begins.help_text = "Business time; empty: from now on. Never in the past."
 
     def clean_effective_from(self) -> datetime:
         """The instant given, or now."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.contrib.auth.hashers import make_password
 from django.core import mail
 from django.core.cache import cache
@@ -16,7 +17,7 @@ from redis.exceptions import ConnectionError as CacheIsAway
 
 from superapp import deliveries, sessions, sign_in
 from superapp.models import User
-from tests.factories import PASSWORD, a_person, a_phone
+from tests.factories import PASSWORD, a_person, a_phone, an_operator
 from tests.superapp.app_client import BROWSER, SandboxLog, call, one_time_code, pending, request_with
 
 pytestmark = pytest.mark.django_db
@@ -292,6 +293,13 @@ def turn_on_second_factor(person: User) -> str:
     return secret
 
 
+def a_second_factor_of(person: User) -> str:
+    """Gives someone a second factor without the calls that set it up."""
+    secret = generate_totp_secret()
+    TOTP.activate(person, secret)
+    return secret
+
+
 def test_turning_the_second_factor_on_asks_for_the_password_again() -> None:
     token = token_after_sign_in(person := a_person(password=PASSWORD))
     _, answer = call("GET", "account/authenticators/totp", token=token)
@@ -377,3 +385,35 @@ def test_the_pages_do_not_sign_anyone_up_and_nobody_but_operators_gets_into_the_
     assert b"<form" not in page.content
     assert entrance.redirect_chain[-1][0].startswith("/accounts/login/?next=")
     assert visitor.get("/admin/login/").status_code == 403
+
+
+# Operators.
+
+
+def test_an_operator_gets_into_the_back_office_by_password_and_second_factor() -> None:
+    operator = an_operator()
+    secret = a_second_factor_of(operator)
+    browser = Client()
+
+    entrance = browser.get("/admin/superapp/user/", follow=True)
+    page = entrance.redirect_chain[-1][0]
+    half_way = browser.post(page, {"login": operator.email, "password": PASSWORD, "next": "/admin/superapp/user/"})
+    before = browser.get("/admin/superapp/user/")
+    done = browser.post(half_way["Location"], {"code": one_time_code(secret)})
+
+    assert half_way["Location"].startswith("/accounts/2fa/authenticate/")
+    assert before.status_code == 302
+    assert done["Location"] == "/admin/superapp/user/"
+    assert browser.get("/admin/superapp/user/").status_code == 200
+
+
+def test_an_operator_made_on_the_command_line_confirms_the_address_at_the_first_sign_in() -> None:
+    operator = User.objects.create_superuser(email="first@superapp.example", password=PASSWORD)
+    browser = Client()
+
+    answer = browser.post("/accounts/login/", {"login": operator.email, "password": PASSWORD})
+    assert browser.get("/admin/").status_code == 302
+    code = next(word for word in mail.outbox[0].body.split() if word.isdigit() and len(word) == 6)
+    browser.post(answer["Location"], {"code": code})
+
+    assert browser.get("/admin/").status_code == 200
