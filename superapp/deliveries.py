@@ -21,7 +21,7 @@ SANDBOX_GATEWAY = "superapp.deliveries.SandboxTextMessages"
 
 
 class NotDelivered(Exception):
-    """A gateway could not take the message. The person may ask for the code again; the site answers 503."""
+    """A gateway or mail server could not take the message. The person may ask for the code again; the site answers 503."""
 
 
 class TextMessages(Protocol):

@@ -14,7 +14,7 @@ RETRY_AFTER_SECONDS = 5
 
 
 class UnavailableMiddleware:
-    """Answers 503 with a typed code where a view cannot do without the cache or the SMS gateway.
+    """Answers 503 with a typed code where a view cannot do without the cache, the SMS gateway or the mail server.
 
     Only sign-in and sign-up need them, and they fail closed: attempts that cannot be counted are not made.
     """

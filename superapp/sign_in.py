@@ -15,6 +15,7 @@ Limits on attempts are counted in the cache (Valkey). While it is away nobody ca
 import base64
 import hashlib
 from dataclasses import dataclass
+from smtplib import SMTPException
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -119,6 +120,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Tells the owner of an address that someone tried to sign up with it."""
         _hash_a_password()
         super().send_account_already_exists_mail(email)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Sends an e-mail. Raises NotDelivered when the mail server does not take it."""
+        try:
+            super().send_mail(template_prefix, email, context)
+        except (SMTPException, OSError) as error:
+            raise deliveries.NotDelivered(str(error)) from error
 
     # Attempts and stages.
 

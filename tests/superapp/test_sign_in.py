@@ -277,6 +277,15 @@ def test_a_text_message_that_cannot_be_sent_is_a_fault_to_be_tried_again(
     assert log.to(phone)
 
 
+def test_an_e_mail_that_cannot_be_sent_is_a_fault_to_be_tried_again(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+
+    status, answer = sign_up(email="han@example.com")
+
+    assert (status, answer["errors"]) == (503, [{"code": "unavailable"}])
+
+
 # The second factor.
 
 
@@ -295,7 +304,7 @@ def turn_on_second_factor(person: User) -> str:
 
 def a_second_factor_of(person: User) -> str:
     """Gives someone a second factor without the calls that set it up."""
-    secret = generate_totp_secret()
+    secret = str(generate_totp_secret())
     TOTP.activate(person, secret)
     return secret
 
