@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from funds import catalogue
 from funds.models import Fund, FundOrder
@@ -101,11 +103,9 @@ def income_of(*, person_id: UUID, fund: Fund, low: date, high: date) -> list[Day
         return [DayIncome(day=day, amount=amount, postings=count) for day, amount, count in cursor.fetchall()]
 
 
-def orders_of(person_id: UUID) -> "list[FundOrder]":
-    """The person's orders that have not ended, newest first."""
-    open_states = [FundOrder.State.PLACED, FundOrder.State.LEFT]
-    found = FundOrder.objects.filter(owner_id=person_id, state__in=open_states).select_related("fund")
-    return list(found.order_by("-placed_at", "-id"))
+def orders_of(person_id: UUID) -> QuerySet[FundOrder]:
+    """The person's orders, each with its fund."""
+    return FundOrder.objects.filter(owner_id=person_id).select_related("fund")
 
 
 @brings_pending
@@ -119,7 +119,7 @@ def _pending(accounts: Sequence[UUID]) -> Mapping[UUID, Decimal]:
 def _incomes(shown: Sequence[tuple[Account, Fund]]) -> dict[UUID, tuple[Decimal, Decimal]]:
     if not shown:
         return {}
-    params = {
+    params: dict[str, Any] = {
         "accounts": [account.id for account, _ in shown],
         "yesterdays": [clock.today(catalogue.zone_of(fund)) - timedelta(days=1) for _, fund in shown],
     }

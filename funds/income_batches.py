@@ -97,7 +97,7 @@ def post_one(fund: Fund, run: Run, figures: Figures) -> bool:
 
 def nth_equal(fund: Fund, run: Run, batch: RunBatch, figures: Figures, *, fraction: int, nth: int) -> UUID:
     """The account that is the `nth` of a batch's holders with that cut fraction, in the order of ids."""
-    params = {**_params(fund, run, batch, new=_cut_only(figures)), "fraction": fraction, "nth": nth}
+    params: dict[str, Any] = {**_params(fund, run, batch, new=_cut_only(figures)), "fraction": fraction, "nth": nth}
     with connection.cursor() as cursor:
         cursor.execute(income_sql.NTH_EQUAL_SQL, params)
         row = cursor.fetchone()
@@ -112,7 +112,7 @@ MARKS: Mapping[str, str] = {Stage.SHARES: "entitled", Stage.COUNT: "floors", Sta
 
 def _claim(run: Run, stage: str) -> RunBatch | None:
     state = RunBatch.State.COUNTED if stage == Stage.TIES else RunBatch.State.PLANNED
-    params = {"run": run.pk, "state": state.value, "mark": MARKS[stage], "stage": str(stage)}
+    params: dict[str, Any] = {"run": run.pk, "state": state.value, "mark": MARKS[stage], "stage": str(stage)}
     with connection.cursor() as cursor:
         cursor.execute(CLAIM_UNREAD_SQL, params)
         row = cursor.fetchone()
@@ -149,7 +149,7 @@ def _read_ties(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> dict[
     if str(figures.bucket) not in batch.figures["fractions"]:
         return {"ties": {}}
     with connection.cursor() as cursor:
-        params = {**_params(fund, run, batch, new=_cut_only(figures)), "bucket": figures.bucket}
+        params: dict[str, Any] = {**_params(fund, run, batch, new=_cut_only(figures)), "bucket": figures.bucket}
         cursor.execute(income_sql.TIES_SQL, params)
         return {"ties": {str(fraction): count for fraction, count in cursor.fetchall()}}
 

@@ -6,6 +6,7 @@ from the same instant, whose cash is settled and paid out like any other.
 """
 
 from datetime import date
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -62,7 +63,13 @@ INSERT_SQL = f"""
 
 def send_on(*, fund: Fund, run: Run) -> int:
     """Sends on one set of the incomes this run posted to holdings that had left. Says how many; 0: none is left."""
-    params = {"fund": fund.pk, "run": run.pk, "day": run.day, "limit": ORDERS_PER_SET, "now": clock.now()}
+    params: dict[str, Any] = {
+        "fund": fund.pk,
+        "run": run.pk,
+        "day": run.day,
+        "limit": ORDERS_PER_SET,
+        "now": clock.now(),
+    }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(FIRST_DAY_SQL, params)
         leave_day: date | None = cursor.fetchone()[0]

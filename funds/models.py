@@ -296,7 +296,7 @@ class FundOrder(models.Model):
             ),
             models.Index(fields=["share_account"], condition=Q(state="placed"), name="fund_order_open_on_shares"),
             models.Index(fields=["cash_account"], condition=Q(state="left"), name="fund_order_due_in_cash"),
-            models.Index(fields=["owner", "-placed_at", "-id"], name="fund_order_by_owner"),
+            models.Index(fields=["owner", "-id"], name="fund_order_by_owner"),
         ]
 
     def __str__(self) -> str:

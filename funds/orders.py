@@ -57,6 +57,8 @@ class PlacedOrder:
     currency: str
     trade_day: date
     effective_day: date
+    fee: Decimal
+    """What it costs on top: nothing, so far."""
     first_income_day: date | None
     """Of a subscription: the first day it earns."""
     last_income_day: date | None
@@ -303,6 +305,7 @@ def _placed(done: idempotency.Done) -> PlacedOrder:
         currency=answer["currency"],
         trade_day=date.fromisoformat(answer["trade_day"]),
         effective_day=effective_day,
+        fee=Decimal(0),
         first_income_day=effective_day if buys else None,
         last_income_day=None if buys else effective_day - timedelta(days=1),
         replayed=done.replayed,

@@ -5,10 +5,13 @@ ahead of their day (a replayed file): nobody sees or is paid from one before its
 """
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 
@@ -23,11 +26,23 @@ LARGEST_Y = Decimal(1000)
 """10 % in one day: beyond it a figure is a slip of the pen."""
 
 LATEST_SQL = """
-    SELECT DISTINCT ON (y.day) y.day, y.revision, coalesce(y.per_10k, d.per_10k)
+    SELECT DISTINCT ON (y.fund_id, y.day) y.fund_id, y.day, y.revision, coalesce(y.per_10k, d.per_10k)
     FROM funds_yield y LEFT JOIN funds_fundday d ON d.fund_id = y.fund_id AND d.day = y.day
-    WHERE y.fund_id = %(fund)s AND y.day BETWEEN %(low)s AND %(high)s
-    ORDER BY y.day, y.revision DESC
+    WHERE y.fund_id = ANY(%(funds)s) AND y.day BETWEEN %(low)s AND %(high)s
+    ORDER BY y.fund_id, y.day, y.revision DESC
 """
+
+LAST_OVER_SQL = """
+    SELECT DISTINCT ON (y.fund_id, y.day) y.fund_id, y.day, y.revision, coalesce(y.per_10k, d.per_10k)
+    FROM unnest(%(funds)s::uuid[], %(yesterdays)s::date[]) AS f (id, yesterday)
+    CROSS JOIN LATERAL (SELECT max(x.day) AS day FROM funds_yield x WHERE x.fund_id = f.id AND x.day <= f.yesterday) l
+    JOIN funds_yield y ON y.fund_id = f.id AND y.day BETWEEN l.day - 6 AND l.day
+    LEFT JOIN funds_fundday d ON d.fund_id = y.fund_id AND d.day = y.day
+    ORDER BY y.fund_id, y.day, y.revision DESC
+"""
+
+Known = dict[date, tuple[int, Decimal | None]]
+"""A fund's latest figure of each day: its revision and y."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +118,39 @@ def publish(
         )
 
 
-def latest(*, fund: Fund, low: date, high: date) -> list[DayYield]:
-    """The latest figure of each day from `low` to `high`, with the 7-day yield of each full window, in order."""
-    known = _known(fund, low - timedelta(days=DAYS_OF_THE_YIELD - 1), high)
-    return [
-        DayYield(day=day, revision=revision, per_10k=per_10k, seven_day=_window(known, day))
-        for day, (revision, per_10k) in sorted(known.items())
-        if day >= low
-    ]
+def latest(*, funds: Sequence[Fund], low: date, high: date) -> dict[UUID, list[DayYield]]:
+    """Each fund's latest figures from `low` to `high`, only of days that are over, in order; one query for all funds."""
+    known = _known(funds, low - timedelta(days=DAYS_OF_THE_YIELD - 1), high)
+    return {
+        fund.id: [
+            DayYield(day=day, revision=revision, per_10k=per_10k, seven_day=_window(known[fund.id], day))
+            for day, (revision, per_10k) in sorted(known[fund.id].items())
+            if low <= day <= yesterday_of(fund)
+        ]
+        for fund in funds
+    }
 
 
-def last_over(fund: Fund) -> DayYield | None:
-    """The latest figure of a day that is over: what a catalogue shows, with its day."""
-    yesterday = clock.today(catalogue.zone_of(fund)) - timedelta(days=1)
-    day = Yield.objects.filter(fund=fund, day__lte=yesterday).order_by("-day").values_list("day", flat=True).first()
-    return None if day is None else latest(fund=fund, low=day, high=day)[0]
+def last_over(funds: Sequence[Fund]) -> dict[UUID, DayYield]:
+    """Each fund's latest figure of a day that is over, for those that have one: what a catalogue shows, with its day."""
+    params: dict[str, Any] = {
+        "funds": [fund.id for fund in funds],
+        "yesterdays": [yesterday_of(fund) for fund in funds],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_OVER_SQL, params)
+        known = _by_fund(cursor.fetchall())
+    last: dict[UUID, DayYield] = {}
+    for fund_id, figures in known.items():
+        day = max(figures)
+        revision, per_10k = figures[day]
+        last[fund_id] = DayYield(day=day, revision=revision, per_10k=per_10k, seven_day=_window(figures, day))
+    return last
 
 
-def is_stale(fund: Fund, last: DayYield | None) -> bool:
-    """Whether yesterday's figure, or an older one, is still missing."""
-    yesterday = clock.today(catalogue.zone_of(fund)) - timedelta(days=1)
-    return last is None or last.day < yesterday
+def yesterday_of(fund: Fund) -> date:
+    """The last day of the fund that is over."""
+    return clock.today(catalogue.zone_of(fund)) - timedelta(days=1)
 
 
 def import_file(*, fund: Fund, lines: Iterable[str], revise: bool = False) -> Imported:
@@ -139,7 +166,7 @@ def import_file(*, fund: Fund, lines: Iterable[str], revise: bool = False) -> Im
     with transaction.atomic():
         _lock_yields(fund)
         low, high = min(row.day for row in rows), max(row.day for row in rows)
-        stored = _known(fund, low - timedelta(days=DAYS_OF_THE_YIELD - 1), high)
+        stored = _known([fund], low - timedelta(days=DAYS_OF_THE_YIELD - 1), high)[fund.id]
         faults = [] if revise else _changed(rows, stored)
         known = {**stored, **{row.day: (0, row.per_10k) for row in rows}}
         checked, disagreements = _compare(rows, known)
@@ -206,7 +233,7 @@ def _decimal(text: str, *, decimals: int, name: str) -> Decimal:
     return figure
 
 
-def _changed(rows: list[FileRow], stored: Mapping[date, tuple[int, Decimal | None]]) -> list[str]:
+def _changed(rows: list[FileRow], stored: Known) -> list[str]:
     return [
         f"line {row.line}: {row.day} has {stored[row.day][1]} already, not {row.per_10k}; --revise makes it a correction."
         for row in rows
@@ -214,7 +241,7 @@ def _changed(rows: list[FileRow], stored: Mapping[date, tuple[int, Decimal | Non
     ]
 
 
-def _compare(rows: list[FileRow], known: Mapping[date, tuple[int, Decimal | None]]) -> tuple[int, list[str]]:
+def _compare(rows: list[FileRow], known: Known) -> tuple[int, list[str]]:
     checked, faults = 0, []
     for row in rows:
         computed = _window(known, row.day)
@@ -228,9 +255,7 @@ def _compare(rows: list[FileRow], known: Mapping[date, tuple[int, Decimal | None
     return checked, faults
 
 
-def _store(
-    fund: Fund, rows: list[FileRow], stored: Mapping[date, tuple[int, Decimal | None]], checked: int
-) -> Imported:
+def _store(fund: Fund, rows: list[FileRow], stored: Known, checked: int) -> Imported:
     published_at = clock.now()
     new = [row for row in rows if row.day not in stored]
     changed = [row for row in rows if row.day in stored and stored[row.day][1] != row.per_10k]
@@ -253,13 +278,20 @@ def _store(
     )
 
 
-def _known(fund: Fund, low: date, high: date) -> dict[date, tuple[int, Decimal | None]]:
+def _known(funds: Sequence[Fund], low: date, high: date) -> defaultdict[UUID, Known]:
     with connection.cursor() as cursor:
-        cursor.execute(LATEST_SQL, {"fund": fund.id, "low": low, "high": high})
-        return {day: (revision, per_10k) for day, revision, per_10k in cursor.fetchall()}
+        cursor.execute(LATEST_SQL, {"funds": [fund.id for fund in funds], "low": low, "high": high})
+        return _by_fund(cursor.fetchall())
 
 
-def _window(known: Mapping[date, tuple[int, Decimal | None]], last: date) -> Decimal | None:
+def _by_fund(rows: Iterable[tuple[UUID, date, int, Decimal | None]]) -> defaultdict[UUID, Known]:
+    known: defaultdict[UUID, Known] = defaultdict(dict)
+    for fund_id, day, revision, per_10k in rows:
+        known[fund_id][day] = (revision, per_10k)
+    return known
+
+
+def _window(known: Known, last: date) -> Decimal | None:
     figures: list[Decimal] = []
     for back in range(DAYS_OF_THE_YIELD):
         _, per_10k = known.get(last - timedelta(days=back), (0, None))

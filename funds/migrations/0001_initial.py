@@ -189,7 +189,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='fundorder',
-            index=models.Index(fields=['owner', '-placed_at', '-id'], name='fund_order_by_owner'),
+            index=models.Index(fields=['owner', '-id'], name='fund_order_by_owner'),
         ),
         migrations.AddConstraint(
             model_name='fundorder',
