@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from superapp import sessions
+from tests.api.queries import costs_queries
 from tests.factories import a_person, session_token_for
 
 pytestmark = pytest.mark.django_db
@@ -284,6 +285,19 @@ def test_a_token_needs_neither_cookie_nor_origin() -> None:
     person = a_person("Anna")
     response = post(VIEWER, client=Client(enforce_csrf_checks=True), x_session_token=session_token_for(person))
     assert answer(response)["data"]["viewer"]["displayName"] == "Anna"
+
+
+def test_the_viewer_costs_no_query_beyond_knowing_who_asks() -> None:
+    token = session_token_for(a_person())
+    post(VIEWER, x_session_token=token)
+    with costs_queries(2):
+        post(VIEWER, x_session_token=token)
+
+
+def test_nobody_costs_no_query() -> None:
+    post(VIEWER)
+    with costs_queries(0):
+        post(VIEWER)
 
 
 def test_a_bad_token_is_401_and_never_falls_back_to_the_cookie() -> None:
