@@ -1,8 +1,10 @@
-"""What the site answers while something it leans on is away."""
+"""What the site answers while something it leans on is away, or is asked for too often."""
 
 import logging
 from collections.abc import Callable
 
+from allauth.core.exceptions import RateLimited
+from allauth.core.internal.ratelimit import respond_429
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import RedisError
 
@@ -16,7 +18,8 @@ RETRY_AFTER_SECONDS = 5
 class UnavailableMiddleware:
     """Answers 503 with a typed code where a view cannot do without the cache, the SMS gateway or the mail server.
 
-    Only sign-in and sign-up need them, and they fail closed: attempts that cannot be counted are not made.
+    Only sign-in and sign-up need them, and they fail closed: attempts that cannot be counted are not made. A code asked
+    for again too soon is 429, which allauth leaves to its caller where a code is sent in the middle of a sign-up.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -27,6 +30,9 @@ class UnavailableMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """The answer to a view's exception, or None for those that are not ours."""
+        if isinstance(exception, RateLimited):
+            limited: HttpResponse = respond_429(request)
+            return limited
         if not isinstance(exception, RedisError | NotDelivered):
             return None
         logger.error("%s is not available at %s", type(exception).__name__, request.path)

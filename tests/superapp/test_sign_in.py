@@ -277,6 +277,17 @@ def test_a_text_message_that_cannot_be_sent_is_a_fault_to_be_tried_again(
     assert log.to(phone)
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_code_asked_for_again_too_soon_is_refused_whether_the_number_is_known_or_not(known: bool) -> None:
+    phone = str(a_person().phone) if known else a_phone()
+
+    first, _ = sign_up(phone=phone)
+    second, answer = sign_up(phone=phone)
+
+    assert (first, second) == (401, 429)
+    assert answer == {"status": 429}
+
+
 def test_an_e_mail_that_cannot_be_sent_is_a_fault_to_be_tried_again(settings: Settings) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
