@@ -77,6 +77,8 @@ def endpoint(schema: Schema) -> Callable[[HttpRequest], HttpResponse]:
         request_id = _request_id()
         media_type = JSON_TYPE
         try:
+            if request.method != "POST":
+                raise Refused(405, "BAD_REQUEST", "Send a POST request.")
             media_type = _answer_type(request)
             response = _answer(_run(schema, request, request_id), media_type)
         except Refused as refusal:
@@ -140,8 +142,6 @@ def _answer_type(request: HttpRequest) -> str:
 
 
 def _read(request: HttpRequest) -> Asked:
-    if request.method != "POST":
-        raise Refused(405, "BAD_REQUEST", "Send a POST request.")
     charset = request.content_params.get("charset", "utf-8").strip('"').lower() if request.content_params else "utf-8"
     if request.content_type != JSON_TYPE or charset not in {"utf-8", "utf8"} or "Content-Encoding" in request.headers:
         raise Refused(415, "BAD_REQUEST", f"Send {JSON_TYPE} in UTF-8.")

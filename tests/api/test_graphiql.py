@@ -51,6 +51,7 @@ def test_nothing_on_the_page_comes_from_elsewhere() -> None:
 def test_production_has_neither_page_nor_sign_in(settings: LazySettings) -> None:
     settings.SUPERAPP_SANDBOX = False
     assert page().status_code == 405
+    assert Client().get(URL, headers={"accept": "text/html"}).status_code == 405
     assert Client().post(SIGN_IN, {"person": str(a_person().pk)}).status_code == 404
 
 
