@@ -30,7 +30,6 @@ class Viewer(
 @strawberry.type(description="Everything that can be read.")
 class Query(
     superapp.graphql.queries.Query,
-    payments.graphql.queries.Query,
     funds.graphql.queries.Query,
 ):
     """The root of queries."""

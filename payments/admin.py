@@ -64,8 +64,11 @@ class TransferAdmin(ReadOnlyAdmin):
     search_help_text = "A transfer's id; for a person's transfers go to the person's page"
     ordering = ["-id"]
     fieldsets = [
-        (None, {"fields": [("from_whom", "to_whom"), ("shown_amount", "state_label", "return_reason"), "note", "id"]}),
-        ("Times", {"fields": [("authorised_at", "due_at", "ended_at")]}),
+        (
+            None,
+            {"fields": [("from_whom", "to_whom"), ("shown_amount", "state_label"), ("note", "return_reason"), "id"]},
+        ),
+        ("Times", {"fields": [("authorised_at", "ended_at"), "due_at"]}),
         (
             "In the ledger",
             {"fields": [("from_account", "to_account"), "sent_entry", "settled_entry", "returned_entry"]},

@@ -23,9 +23,9 @@ class CannotPayYourself(DomainError):
 
 @dataclass(eq=False)
 class NoteTooLong(DomainError):
-    """A note that is longer than `limit` characters, or holds characters that cannot be shown. Not stored."""
+    """A note that is longer than `max_length` characters, or holds characters that cannot be shown. Not stored."""
 
     code = "NOTE_TOO_LONG"
     stored_with_key = False
-    message = "A note has at most {limit} characters; shorten it."
-    limit: int
+    message = "A note has at most {max_length} characters; shorten it."
+    max_length: int

@@ -112,16 +112,3 @@ class Transfer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.state} transfer {self.pk}"
-
-
-class PhoneLookup(models.Model):
-    """How many phone numbers a person has asked about in the running hour, so that nobody reads the phone book here."""
-
-    person = models.OneToOneField(
-        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.PROTECT, related_name="+"
-    )
-    hour = models.DateTimeField(help_text="The hour that is counted, by its start.")
-    count = models.PositiveIntegerField()
-
-    def __str__(self) -> str:
-        return f"{self.count} lookups by {self.person_id}"

@@ -1,6 +1,6 @@
 """Threads: what two people have between them. A pair has one thread, whoever began it; only the two see it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection
@@ -22,6 +22,16 @@ WITH found AS (
 SELECT id FROM found UNION ALL SELECT id FROM opened
 """
 
+_PAGES = """
+SELECT t.id FROM unnest(%(threads)s::uuid[]) AS w (thread_id)
+ CROSS JOIN LATERAL (
+    SELECT id FROM payments_transfer p
+     WHERE p.thread_id = w.thread_id
+       AND (%(older_than)s::uuid IS NULL OR p.id < %(older_than)s)
+       AND (%(newer_than)s::uuid IS NULL OR p.id > %(newer_than)s)
+     ORDER BY p.id {way} LIMIT %(limit)s) t
+"""
+
 
 def open_thread(one: UUID, other: UUID) -> UUID:
     """The id of the pair's thread, opened now if there is none; of several that open it at once one does."""
@@ -40,9 +50,30 @@ def threads_of(person_id: UUID) -> QuerySet[Thread]:
     return Thread.objects.filter(Q(low=person_id) | Q(high=person_id))
 
 
-def transfers_in(thread: Thread) -> QuerySet[Transfer]:
-    """What the two have sent each other, in either direction."""
-    return Transfer.objects.filter(thread=thread)
+def transfers_in(
+    thread_ids: Sequence[UUID],
+    *,
+    limit: int,
+    after: UUID | None = None,
+    before: UUID | None = None,
+    from_oldest: bool = False,
+) -> Mapping[UUID, list[Transfer]]:
+    """For each thread what the two have sent each other, at most `limit`, with sender and recipient; newest first.
+
+    `after` leaves only what is older than that transfer, `before` what is newer; `from_oldest` reads from the other end, in
+    the other order. Two queries however many the threads are, each thread one scan of its index as long as its page.
+    """
+    found: dict[UUID, list[Transfer]] = {thread_id: [] for thread_id in thread_ids}
+    if not thread_ids:
+        return found
+    sql = _PAGES.format(way="ASC" if from_oldest else "DESC")
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"threads": list(thread_ids), "older_than": after, "newer_than": before, "limit": limit})
+        ids = [row[0] for row in cursor.fetchall()]
+    rows = Transfer.objects.filter(id__in=ids).select_related("sender", "recipient")
+    for row in rows.order_by("id" if from_oldest else "-id"):
+        found[row.thread_id].append(row)
+    return found
 
 
 def transfers_seen_by(person_id: UUID, ids: Sequence[UUID]) -> QuerySet[Transfer]:

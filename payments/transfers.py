@@ -77,7 +77,7 @@ def send_money(
     """Sends money to a person: leaves the sender's wallet now, reaches the recipient's a moment later.
 
     Raises InvalidAmount, NoteTooLong (neither is stored), PinNotSet, PinRequired, PinWrong, PinLocked, RateLimited
-    (policy payments.phone_lookups_an_hour), PayeeNotFound, CannotPayYourself, WalletNotOpen (the sender's),
+    (policy people.payee_lookups_of_a_person), PayeeNotFound, CannotPayYourself, WalletNotOpen (the sender's),
     LimitExceeded (policy payments.transfer.maximum), InsufficientFunds, AccountClosed, InvalidIdempotencyKey,
     IdempotencyKeyReused, Unavailable.
     """
@@ -86,7 +86,7 @@ def send_money(
 
     def authorise() -> None:
         pins.verify(user_id=sender_id, pin=pin)
-        count_lookup(person_id=sender_id, payee=to)
+        count_lookup(payer_id=sender_id, payee=to)
 
     done = idempotency.once(
         user_id=sender_id,
@@ -113,7 +113,7 @@ def tidy_note(note: str) -> str:
     """The note without space around it. Raises NoteTooLong beyond 200 characters or with what cannot be shown."""
     said = note.strip()
     if len(said) > NOTE_LENGTH or "\x00" in said:
-        raise NoteTooLong(limit=NOTE_LENGTH)
+        raise NoteTooLong(max_length=NOTE_LENGTH)
     return said
 
 

@@ -42,12 +42,25 @@ def find_by_phone(*, asker: User, address: str, phone: str) -> Payee | None:
 
     Raises RateLimited. Malformed numbers count too: they cost a guesser as much as good ones.
     """
-    for policy, subject in ((LOOKUPS_OF_A_PERSON, str(asker.pk)), (LOOKUPS_OF_AN_ADDRESS, address)):
-        count(Limit(name=policy.name, most=policy.now().value, window_seconds=WINDOW_SECONDS), subject)
+    count_lookup(asker_id=asker.pk, address=address)
     found = people.with_phone(phone)
     if found is None or not (found.findable_by_phone and found.is_active) or found.is_staff:
         return None
     return Payee(id=found.pk, masked_name=masked_name(found.display_name), handle=found.handle)
+
+
+def count_lookup(*, asker_id: UUID, address: str | None = None) -> None:
+    """Counts one look at a phone number by a person and, where it is known, from a network address.
+
+    Raises RateLimited.
+    """
+    count(_limit(LOOKUPS_OF_A_PERSON), str(asker_id))
+    if address is not None:
+        count(_limit(LOOKUPS_OF_AN_ADDRESS), address)
+
+
+def _limit(policy: policies.Policy[int]) -> Limit:
+    return Limit(name=policy.name, most=policy.now().value, window_seconds=WINDOW_SECONDS)
 
 
 def masked_name(name: str) -> str:

@@ -10,4 +10,4 @@ from superapp.graphql.errors import UserError, user_error
 class NoteTooLong(UserError):
     """The note is longer than allowed, or holds characters that cannot be shown."""
 
-    limit: int = strawberry.field(description="How many characters a note may have.")
+    max_length: int = strawberry.field(description="How many characters a note may have.")

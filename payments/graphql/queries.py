@@ -1,14 +1,13 @@
 """The viewer's threads, and transfers by id."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import strawberry
 
-from payments import payees, threads
+from payments import models, threads
 from payments.graphql.types import Thread, transfers_seen_by
-from superapp.graphql.context import Info, signed_in
 from superapp.graphql.people import people_by_id
 from superapp.graphql.queries import ViewerFields
 from superapp.graphql.relay import (
@@ -19,7 +18,6 @@ from superapp.graphql.relay import (
     First,
     Last,
     from_queryset,
-    node_id,
     node_type,
     page_of,
 )
@@ -38,32 +36,13 @@ class PaymentsFields(ViewerFields):
     ) -> Connection[Thread]:
         page = page_of(THREAD_CURSORS, first=first, after=after, last=last, before=before)
         rows = threads.threads_of(self.person.pk).select_related("low", "high")
-        return from_queryset(page, rows, order=["-id"], node=lambda row: Thread.of(row, self.person.pk))
+        together: list[UUID] = []
 
+        def node(row: models.Thread) -> Thread:
+            together.append(row.id)
+            return Thread.of(row, self.person.pk, together)
 
-@strawberry.type(description="Someone who can be paid, shown so far as a payer may know.")
-class Payee:
-    person_id: strawberry.ID = strawberry.field(description="The person's id, for `sendMoney`.")
-    masked_name: str = strawberry.field(description='The name with all but first letters hidden, such as "H** M*****".')
-
-
-@strawberry.type
-class Query:
-    """Finding people."""
-
-    @strawberry.field(
-        description="Who can be paid under a phone number; null for nobody, and for people who do not want to be found. "
-        "Counted: beyond the number that is allowed in an hour, the top-level code is RATE_LIMITED."
-    )
-    def person(
-        self,
-        info: Info,
-        phone: Annotated[str, strawberry.argument(description="Best with + and the country code.")],
-    ) -> Payee | None:
-        found = payees.look_up(viewer_id=signed_in(info).pk, phone=phone)
-        if found is None:
-            return None
-        return Payee(person_id=node_id("Person", found.pk), masked_name=payees.masked(found.display_name))
+        return from_queryset(page, rows, order=["-id"], node=node)
 
 
 @node_type("Transfer")
@@ -77,8 +56,9 @@ def threads_by_id(viewer: User | None, ids: Sequence[UUID]) -> Mapping[UUID, Any
     """Of these threads, those the viewer is in."""
     if viewer is None:
         return {}
-    rows = threads.threads_of(viewer.pk).filter(id__in=ids).select_related("low", "high")
-    return {row.id: Thread.of(row, viewer.pk) for row in rows}
+    rows = list(threads.threads_of(viewer.pk).filter(id__in=ids).select_related("low", "high"))
+    together = [row.id for row in rows]
+    return {row.id: Thread.of(row, viewer.pk, together) for row in rows}
 
 
 @node_type("Person")

@@ -18,7 +18,7 @@ from superapp.graphql.relay import (
     First,
     Last,
     Node,
-    from_queryset,
+    connection,
     node_id,
     page_of,
 )
@@ -75,6 +75,9 @@ class Transfer(Node):
 @strawberry.type(description="What the viewer and one other person have between them.")
 class Thread(Node):
     row: strawberry.Private[models.Thread]
+    page: strawberry.Private[Sequence[UUID]]
+    """The threads that were read together with this one: their transfers are read together too."""
+
     other: Person = strawberry.field(description="The other person.")
     opened_at: datetime = strawberry.field(description="When the first of the two sent something.")
 
@@ -84,15 +87,25 @@ class Thread(Node):
     ) -> Connection[Transfer]:
         viewer_id = signed_in(info).pk
         page = page_of(TRANSFER_CURSORS, first=first, after=after, last=last, before=before)
-        rows = threads.transfers_in(self.row).select_related("sender", "recipient")
-        return from_queryset(page, rows, order=["-id"], node=lambda row: Transfer.of(row, viewer_id))
+        read = (Thread, tuple(self.page), page)
+        if read not in info.context.memo:
+            info.context.memo[read] = threads.transfers_in(
+                self.page,
+                limit=page.limit + 1,
+                after=page.after[0] if page.after else None,
+                before=page.before[0] if page.before else None,
+                from_oldest=page.reverse,
+            )
+        rows: list[models.Transfer] = info.context.memo[read][self.row.id]
+        return connection(page, rows, key=lambda row: (row.id,), node=lambda row: Transfer.of(row, viewer_id))
 
     @classmethod
-    def of(cls, row: models.Thread, viewer_id: UUID) -> "Thread":
-        """The thread behind a row that was read with its two people."""
+    def of(cls, row: models.Thread, viewer_id: UUID, page: Sequence[UUID]) -> "Thread":
+        """The thread behind a row that was read with its two people, and the ids of those it was read together with."""
         return cls(
             id=node_id("Thread", row.id),
             row=row,
+            page=page,
             other=Person.of(row.high if row.low_id == viewer_id else row.low),
             opened_at=row.created_at,
         )

@@ -56,7 +56,8 @@ def canonical() -> list[tuple[object, ...]]:
             ORDER BY 1, 2
             """
         )
-        return cursor.fetchall()
+        rows: list[tuple[object, ...]] = cursor.fetchall()
+    return rows
 
 
 def test_what_is_due_reaches_its_recipients_once(db: None) -> None:
@@ -65,8 +66,8 @@ def test_what_is_due_reaches_its_recipients_once(db: None) -> None:
     assert settlement.settle_due() == settlement.Settled(ended=2, refused=0)
     assert balances(ann, ben) == [Decimal("91.00"), Decimal("109.00")]
     for row in Transfer.objects.filter(id__in=[first, second]):
-        entry = JournalEntry.objects.get(id=row.settled_entry_id)
-        assert (row.state, entry.kind, entry.subject) == ("settled", "transfer_settled", row.id)
+        entry = JournalEntry.objects.get(kind="transfer_settled", subject=row.id)
+        assert (row.state, row.settled_entry_id) == ("settled", entry.id)
         assert row.ended_at == entry.recorded_at
         assert Posting.objects.filter(entry=entry, account=row.recipient_account_id).get().amount == row.amount
     assert_ledger_is_sound()
@@ -106,7 +107,7 @@ def test_what_a_closed_wallet_cannot_take_goes_back_to_its_sender_whole(db: None
     assert settlement.return_refused() == settlement.Settled(ended=1, refused=0)
     row.refresh_from_db()
     assert (row.state, row.settled_entry_id) == ("returned", None)
-    assert JournalEntry.objects.get(id=row.returned_entry_id).kind == "transfer_returned"
+    assert JournalEntry.objects.get(kind="transfer_returned").id == row.returned_entry_id
     assert Transfer.objects.get(id=fine).state == "settled"
     assert balances(ann, ben, cat) == [Decimal("95.00"), 0, Decimal("5.00")]
     assert_ledger_is_sound()

@@ -65,13 +65,16 @@ def test_it_is_newest_first_over_all_accounts(db: None) -> None:
 def test_pages_in_either_direction_neither_skip_nor_repeat(db: None, size: int) -> None:
     person = a_busy_person()
     everything = names(all_of(person))
-    forward, than, more = [], None, True
+    than: Position | None = None
+    forward: list[tuple[object, int]] = []
+    backward: list[tuple[object, int]] = []
+    more = True
     while more:
         page = activity.older(owner_id=person.pk, limit=size, than=than)
         forward += names(page.items)
         than, more = page.items[-1].position, page.more
     assert forward == everything
-    backward, than, more = [], None, True
+    than, more = None, True
     while more:
         page = activity.newer(owner_id=person.pk, limit=size, than=than)
         backward = names(page.items) + backward

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -174,7 +175,7 @@ def test_a_hundred_guesses_at_once_get_no_more_than_five_looks(
     if not in_line:
         monkeypatch.setattr(pins, "_in_line", lambda _: nullcontext())
     guesses = [f"{number:06d}" for number in range(400_000, 400_100)]
-    answers = at_once([lambda guess=guess: pins.verify(user_id=person.pk, pin=guess) for guess in guesses], threads=20)
+    answers = at_once([partial(pins.verify, user_id=person.pk, pin=guess) for guess in guesses], threads=20)
     assert len(looks) == 5
     assert sorted(type(answer).__name__ for answer in answers) == ["PinLocked"] * 95 + ["PinWrong"] * 5
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,6 +20,26 @@ from wallet.models import Account, BankCallback, JournalEntry, Posting, TopUp
 from wallet.rails import sandbox
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
+
+
+CHOSEN_AMOUNTS: list[tuple[str, str, list[str]]] = (
+    [
+        ("100.00", "confirmed", ["applied"]),
+        ("4001.00", "failed", ["applied"]),
+        ("4002.00", "failed", ["applied"]),
+        ("4003.00", "failed", []),
+        ("4101.00", "confirmed", ["applied", "repeated"]),
+        ("4102.00", "confirmed", ["applied"]),
+        ("4103.00", "confirmed", ["applied", "repeated"]),
+        ("4104.00", "confirmed", ["applied"]),
+        ("4105.00", "failed", ["applied"]),
+        ("4106.00", "confirmed", ["applied", "unknown"]),
+        ("4107.00", "confirmed", ["applied", "conflict"]),
+        ("4108.00", "confirmed", ["applied", "mismatch"]),
+        ("4109.00", "instructed", []),
+    ],
+)
+]
 
 
 def asked(person: User, amount: str = "100.00", *, key: str | None = None, dry_run: bool = False) -> TopUp:
@@ -165,24 +186,7 @@ def test_what_the_ledger_refuses_is_kept_for_an_operator(db: None) -> None:
     assert_ledger_is_sound()
 
 
-@pytest.mark.parametrize(
-    ("amount", "state", "outcomes"),
-    [
-        ("100.00", "confirmed", ["applied"]),
-        ("4001.00", "failed", ["applied"]),
-        ("4002.00", "failed", ["applied"]),
-        ("4003.00", "failed", []),
-        ("4101.00", "confirmed", ["applied", "repeated"]),
-        ("4102.00", "confirmed", ["applied"]),
-        ("4103.00", "confirmed", ["applied", "repeated"]),
-        ("4104.00", "confirmed", ["applied"]),
-        ("4105.00", "failed", ["applied"]),
-        ("4106.00", "confirmed", ["applied", "unknown"]),
-        ("4107.00", "confirmed", ["applied", "conflict"]),
-        ("4108.00", "confirmed", ["applied", "mismatch"]),
-        ("4109.00", "instructed", []),
-    ],
-)
+@pytest.mark.parametrize(("amount", "state", "outcomes"), CHOSEN_AMOUNTS)
 def test_each_chosen_amount_of_the_sandbox_bank_ends_as_its_table_says(
     db: None, amount: str, state: str, outcomes: list[str]
 ) -> None:
@@ -198,8 +202,7 @@ def test_each_chosen_amount_of_the_sandbox_bank_ends_as_its_table_says(
 
 def test_every_chosen_amount_has_its_case_above() -> None:
     chosen = {str(amount) for amount in (*sandbox.BEHAVIOURS, *sandbox.REFUSED)}
-    cases = test_each_chosen_amount_of_the_sandbox_bank_ends_as_its_table_says.pytestmark[0].args[1]
-    assert {case[0].removesuffix(".00") for case in cases} - {"100"} == chosen
+    assert {amount.removesuffix(".00") for amount, _, _ in CHOSEN_AMOUNTS} - {"100"} == chosen
 
 
 def test_a_lost_message_is_found_by_asking_the_bank_but_not_before_its_time(db: None) -> None:
@@ -307,7 +310,7 @@ def test_two_copies_of_a_message_at_once_credit_once(committed_db: object) -> No
 def test_different_messages_about_one_top_up_at_once_credit_once(committed_db: object) -> None:
     person = a_payer("0")
     row = asked(person)
-    answers = at_once([lambda number=number: the_bank_says(row, reference=f"M{number}") for number in range(8)])
+    answers = at_once([partial(the_bank_says, row, reference=f"M{number}") for number in range(8)])
     outcomes = sorted(answer.outcome for answer in answers if isinstance(answer, BankCallback))
     assert outcomes == ["applied"] + ["repeated"] * 7
     assert balance_of(person) == Decimal("100.00")
