@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,9 @@ DRAIN_SECONDS = 30
 
 WATCH_SECONDS = 0.5
 """How often the embedded engines are looked after."""
+
+AFTER_WEB = ("nice", "-n", "5")
+"""On a small machine the web answers first; who opened a browser is waiting."""
 
 PR_SET_PDEATHSIG = 1
 STOPPED_BY_SIGNAL = {130, 143}
@@ -43,14 +47,14 @@ def web_command(*, port: int, processes: int, host: str = "127.0.0.1") -> list[s
 def worker_command(*, processes: int) -> list[str]:
     """A worker with so many processes."""
     return [
-        _tool("celery"), "--app", "config", "--quiet", "worker", "--concurrency", str(processes), "--loglevel", "INFO",
-        "--without-gossip", "--without-mingle", "--without-heartbeat",
+        *AFTER_WEB, _tool("celery"), "--app", "config", "--quiet", "worker", "--concurrency", str(processes),
+        "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
 
 
 def beat_command() -> list[str]:
     """The beat."""
-    return [_tool("celery"), "--app", "config", "--quiet", "beat", "--loglevel", "WARNING"]
+    return [*AFTER_WEB, _tool("celery"), "--app", "config", "--quiet", "beat", "--loglevel", "WARNING"]
 
 
 def port_is_taken(port: int, host: str = "127.0.0.1") -> bool:
@@ -82,6 +86,7 @@ class _Together(manager.Manager):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._process_ctor = _Process
+        self._procmgr = _Signals()
         self._stopping = threading.Event()
         self._watch = threading.Thread(target=_look_after_engines, args=(self._stopping,), daemon=True)
 
@@ -94,6 +99,16 @@ class _Together(manager.Manager):  # type: ignore[misc]
         """Lets the engines be stopped."""
         self._stopping.set()
         self._watch.join()
+
+
+class _Signals(manager.ProcessManager):  # type: ignore[misc]
+    """Asks a process, not its whole group, to stop: web and worker pass it on to their children themselves, and a
+    child that is asked twice at once may wait for itself for ever."""
+
+    def terminate(self, pid: int) -> None:
+        """To the one; killing is for the group."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
 
 class _Process(Process):  # type: ignore[misc]

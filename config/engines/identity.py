@@ -13,15 +13,18 @@ from pathlib import Path
 from config.engines.errors import EngineError
 from config.engines.home import CHECKOUT, Home, belongs_to_another
 
+DAC_OVERRIDE, DAC_READ_SEARCH = 1, 2
+"""Linux capabilities. The second is milder, but containers often lack it, and it does not run a program of mode 0700."""
+
 LAUNCH = Path(__file__).with_name("launch.py")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A user the engines run as. `user` is None: the one who asks. `search`: keeps the right to enter any folder."""
+    """A user the engines run as. `user` is None: the one who asks. `search`: the capability that passes any folder."""
 
     user: tuple[int, int] | None
-    search: bool
+    search: int | None
 
     @property
     def uid(self) -> int:
@@ -38,10 +41,15 @@ class Identity:
         if done.returncode:
             raise EngineError(f"{argv[0]} cannot be started: {done.stderr.strip()}.")
 
-    def reaches(self, *paths: Path) -> bool:
-        """Whether this user can enter or run each of the paths."""
-        done = subprocess.run(self._command([], probe=paths), capture_output=True, check=False)
-        return done.returncode == 0
+    def reaches(self, folder: Path, *programs: Path) -> bool:
+        """Whether this user can enter the folder and run each of the programs: tried, not guessed from modes."""
+        return all(
+            subprocess.run(
+                self._command([program, "--version"], probe=folder), capture_output=True, check=False
+            ).returncode
+            == 0
+            for program in programs
+        )
 
     def own(self, path: Path) -> None:
         """As root: makes the engines' user the owner of `path` and of all within."""
@@ -58,7 +66,7 @@ class Identity:
             "user": self.user,
             "search": self.search,
             "log": str(log) if log else None,
-            "probe": [str(path) for path in probe],
+            "probe": str(probe) if probe else None,
         }
         return [sys.executable, "-I", "-S", str(LAUNCH), json.dumps(order)]
 
@@ -73,9 +81,9 @@ def engines_identity(home: Home, *programs: Path) -> Identity:
             part.exists() and part.stat().st_uid != os.geteuid() for part in (home.data.parent, home.run, home.valkey)
         ):
             raise belongs_to_another(home.folder)
-        return Identity(user=None, search=False)
+        return Identity(user=None, search=None)
     candidates = list(dict.fromkeys(_lesser_users(home)))
-    for search in (False, True):
+    for search in (None, DAC_READ_SEARCH, DAC_OVERRIDE):
         for user in candidates:
             identity = Identity(user=user, search=search)
             if identity.reaches(home.folder, *programs):

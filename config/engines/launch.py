@@ -1,6 +1,7 @@
 """Starts one server program; run by path, before anything else of this project is imported.
 
-    python launch.py '{"argv": [...], "user": [uid, gid] | null, "search": bool, "log": path | null, "probe": [paths]}'
+    python launch.py '{"argv": [...], "user": [uid, gid] | null, "search": capability | null,
+                       "log": path | null, "probe": folder | null}'
 
 PostgreSQL refuses to run as root, so root gives up its identity here. A checkout under a folder that the new identity may
 not enter (`/root`, mode 0700) is reached by keeping one capability, the right to search folders, rather than by
@@ -19,7 +20,6 @@ PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAPABILITY_VERSION_3 = 0x20080522
-DAC_OVERRIDE, DAC_READ_SEARCH = 1, 2
 
 
 def _capset(libc: ctypes.CDLL, capability: int) -> bool:
@@ -32,19 +32,16 @@ def _capset(libc: ctypes.CDLL, capability: int) -> bool:
     return bool(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0)
 
 
-def become(uid: int, gid: int, *, search: bool) -> None:
-    """Gives up root for good; with `search` the right to enter folders stays (also across exec).
-
-    Containers often lack the milder DAC_READ_SEARCH and have DAC_OVERRIDE. Raises OSError when the system refuses.
-    """
+def become(uid: int, gid: int, *, search: int | None) -> None:
+    """Gives up root for good; the one capability `search` stays, also across exec. Raises OSError when refused."""
     libc = ctypes.CDLL(None, use_errno=True)
     os.setgroups([])
     os.setresgid(gid, gid, gid)
-    if search:
+    if search is not None:
         libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setresuid(uid, uid, uid)
-    if search and not (_capset(libc, DAC_READ_SEARCH) or _capset(libc, DAC_OVERRIDE)):
-        raise PermissionError("the right to search folders is not granted")
+    if search is not None and not _capset(libc, search):
+        raise PermissionError("the right to pass folders is not granted")
 
 
 def detach(log: str, owner: list[int] | None) -> int:
@@ -75,7 +72,7 @@ def launch(order: dict[str, Any]) -> None:
     if order["user"]:
         become(*order["user"], search=order["search"])
     if order["probe"]:
-        sys.exit(not all(os.access(path, os.X_OK) for path in order["probe"]))
+        os.stat(os.path.join(order["probe"], "."))
     with contextlib.suppress(OSError):
         os.chdir("/")
     os.execve(  # noqa: S606  a shell would do nothing here

@@ -9,6 +9,7 @@ processes that begin at once one starts and the others wait.
 import atexit
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,7 +127,10 @@ def _use(of: Home) -> None:
 def _leave_at_exit(of: Home, pid: int) -> None:
     """A forked child inherits the hold, and it counts as long as the child lives, but only the parent leaves."""
     if os.getpid() == pid:
-        leave(of)
+        try:
+            leave(of)
+        except EngineError as fault:
+            sys.stderr.write(f"{fault}\n")
 
 
 def _prepare(of: Home) -> Identity:

@@ -17,7 +17,6 @@ import secrets
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,18 +69,18 @@ def ensure(home: Home, identity: Identity) -> None:
     """
     if is_ready(home):
         return
+    said_before = 0
     if not _has_postmaster(home, identity):
         _clear_away(home, identity)
         if not home.data.exists():
             _make(home, identity)
-        _start(home, identity)
-    _wait_until_ready(home, identity)
+        said_before = _start(home, identity)
+    _wait_until_ready(home, identity, said_before)
     if not _takes_password(home):
         # `.local/secrets` was removed and made anew.
         stop(home, identity)
         _set_password(home.data, identity, home)
-        _start(home, identity)
-        _wait_until_ready(home, identity)
+        _wait_until_ready(home, identity, _start(home, identity))
 
 
 def stop(home: Home, identity: Identity) -> None:
@@ -177,20 +176,23 @@ def _run_single_user(data: Path, identity: Identity, commands: str, home: Home) 
         raise EngineError(f"PostgreSQL's roles cannot be made in {data}: {_last_line(done.stderr)}")
 
 
-def _start(home: Home, identity: Identity) -> None:
+def _start(home: Home, identity: Identity) -> int:
+    """Starts the postmaster; how much stood in the log before."""
     port = home.postgres_address[1]
     if not home.uses_sockets and not _is_free(port):
         port = free_port()
         (home.run / "postgres.port").write_text(json.dumps(port))
-    home.log.mkdir(exist_ok=True)
-    identity.start([program(), "-D", home.data, *arguments(home, port)], log=_log_file(home))
+    log = _log_file(home)
+    said_before = log.stat().st_size if log.exists() else 0
+    identity.start([program(), "-D", home.data, *arguments(home, port)], log=log)
+    return said_before
 
 
-def _wait_until_ready(home: Home, identity: Identity) -> None:
+def _wait_until_ready(home: Home, identity: Identity, said_before: int) -> None:
     """Waits as long as recovery takes. Raises EngineError with PostgreSQL's own reason when it gives up."""
     while not is_ready(home):
         if not _has_postmaster(home, identity) and not is_ready(home):
-            raise EngineError(f"PostgreSQL does not start: {_last_fatal(home)} (see {_log_file(home)}).")
+            raise EngineError(f"PostgreSQL does not start: {_reason(home, said_before)} (see {_log_file(home)}).")
         processes.pause()
 
 
@@ -269,17 +271,14 @@ def _log_file(home: Home) -> Path:
     return path
 
 
-def _last_fatal(home: Home) -> str:
-    for line in reversed(list(_tail(_log_file(home)))):
-        for mark in ("FATAL:", "PANIC:"):
-            if mark in line:
-                return line.split(mark, 1)[1].strip()
-    return "it ended without a reason"
-
-
-def _tail(path: Path) -> Iterator[str]:
-    with suppress(FileNotFoundError):
-        yield from path.read_text(errors="replace")[-20_000:].splitlines()
+def _reason(home: Home, said_before: int) -> str:
+    """Why it gave up: its last fatal line since the start, or whatever it said last."""
+    with suppress(FileNotFoundError), _log_file(home).open("rb") as log:
+        log.seek(said_before)
+        said = log.read()[-20_000:].decode(errors="replace")
+        fatal = [line for line in said.splitlines() if "FATAL:" in line or "PANIC:" in line]
+        return _last_line(fatal[-1].split(":  ", 1)[-1] if fatal else " ".join(said.split()))
+    return _last_line("")
 
 
 def _last_line(text: str) -> str:

@@ -53,6 +53,7 @@ LOGGING: dict[str, Any] = {
         # Two lines per task and sweep would bury everything else.
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
+        "celery.worker.request": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
     },
 }

@@ -15,6 +15,12 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from config import runner, sandbox_world
 
+ENVIRONMENT = {
+    "PYTHONUNBUFFERED": "1",
+    # A sandbox in a container often runs as root, and has heard so.
+    "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+}
+
 
 class Command(BaseCommand):
     """Starts the engines, migrates, seeds an empty database, then serves web, worker and beat until Ctrl-C."""
@@ -44,7 +50,7 @@ class Command(BaseCommand):
                     "worker": runner.worker_command(processes=worker),
                     "beat": runner.beat_command(),
                 },
-                {name: {"SUPERAPP_PROCESS": name, "PYTHONUNBUFFERED": "1"} for name in ("web", "worker", "beat")},
+                {name: {**ENVIRONMENT, "SUPERAPP_PROCESS": name} for name in ("web", "worker", "beat")},
             )
         except KeyboardInterrupt:
             ended = 0
