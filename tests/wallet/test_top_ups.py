@@ -22,23 +22,20 @@ from wallet.rails import sandbox
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 
 
-CHOSEN_AMOUNTS: list[tuple[str, str, list[str]]] = (
-    [
-        ("100.00", "confirmed", ["applied"]),
-        ("4001.00", "failed", ["applied"]),
-        ("4002.00", "failed", ["applied"]),
-        ("4003.00", "failed", []),
-        ("4101.00", "confirmed", ["applied", "repeated"]),
-        ("4102.00", "confirmed", ["applied"]),
-        ("4103.00", "confirmed", ["applied", "repeated"]),
-        ("4104.00", "confirmed", ["applied"]),
-        ("4105.00", "failed", ["applied"]),
-        ("4106.00", "confirmed", ["applied", "unknown"]),
-        ("4107.00", "confirmed", ["applied", "conflict"]),
-        ("4108.00", "confirmed", ["applied", "mismatch"]),
-        ("4109.00", "instructed", []),
-    ],
-)
+CHOSEN_AMOUNTS: list[tuple[str, str, list[str]]] = [
+    ("100.00", "confirmed", ["applied"]),
+    ("4001.00", "failed", ["applied"]),
+    ("4002.00", "failed", ["applied"]),
+    ("4003.00", "failed", []),
+    ("4101.00", "confirmed", ["applied", "repeated"]),
+    ("4102.00", "confirmed", ["applied"]),
+    ("4103.00", "confirmed", ["applied", "repeated"]),
+    ("4104.00", "confirmed", ["applied"]),
+    ("4105.00", "failed", ["applied"]),
+    ("4106.00", "confirmed", ["applied", "unknown"]),
+    ("4107.00", "confirmed", ["applied", "conflict"]),
+    ("4108.00", "confirmed", ["applied", "mismatch"]),
+    ("4109.00", "instructed", []),
 ]
 
 
