@@ -56,9 +56,9 @@ class Person:
 
 
 PEOPLE = (
-    Person(name="Lin", phone="+8613800000001", handle="lin", brings=Decimal("20000.00")),
-    Person(name="Wei", phone="+8613800000002", handle="wei", brings=Decimal("5000.00")),
-    Person(name="Mei", phone="+8613800000003", handle="mei", brings=Decimal("500.00")),
+    Person(name="Lin", phone="+8613900000001", handle="lin", brings=Decimal("20000.00")),
+    Person(name="Wei", phone="+8613900000002", handle="wei", brings=Decimal("5000.00")),
+    Person(name="Mei", phone="+8613900000003", handle="mei", brings=Decimal("500.00")),
 )
 
 TERMS = (

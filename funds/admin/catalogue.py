@@ -72,13 +72,13 @@ class FundAdmin(ReadOnlyAdmin):
     search_fields = ["code__istartswith", "name__icontains"]
     inlines = [Yields, Days, Terms]
     fieldsets = [
-        (None, {"fields": [("code", "name", "state_label"), "pages"]}),
+        (None, {"fields": [("code", "name"), ("state_label", "pages")]}),
         ("Yield", {"fields": [("last_yield", "seven_day"), "figure_chart"]}),
         (
             "How it works",
             {"fields": [("currency", "shown_minimum"), ("carry", "zone"), ("leftover", "yield_basis")]},
         ),
-        ("Days", {"fields": [("first_day", "frozen_through", "created_at")]}),
+        ("Days", {"fields": [("first_day", "frozen_through"), "created_at"]}),
     ]
     readonly_fields = ["state_label", "last_yield", "seven_day", "figure_chart", "pages", "shown_minimum"]
 

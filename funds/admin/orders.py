@@ -56,7 +56,7 @@ class FundOrderAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     fieldsets = [
         (None, {"fields": [("owner_link", "fund_link"), ("side", "shown_amount", "state_label"), "id"]}),
-        ("Days", {"fields": [("placed_at", "trade_day", "effective_day")]}),
+        ("Days", {"fields": [("placed_at", "trade_day"), "effective_day"]}),
         (
             "In the ledger",
             {"fields": [("cash", "shares"), "placed_entry", "effective_entry", "ended_entry", "settlement_link"]},

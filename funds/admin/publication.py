@@ -36,6 +36,7 @@ class YieldForm(YieldModelForm):
     class Meta:
         model = Yield
         fields = ["fund", "day", "per_10k", "net_income", "seven_day_published"]
+        labels = {"per_10k": "Income per 10,000", "seven_day_published": "7-day yield, %"}
 
     def clean(self) -> dict[str, Any]:
         """Publishes the figure, inside the transaction of the request: only so is each reason for a refusal known."""
