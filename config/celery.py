@@ -31,13 +31,13 @@ class JobScheduler(Scheduler):  # type: ignore[misc]
         self.merge_inplace(jobs.beat_schedule())
 
 
-@signals.setup_logging.connect
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
 def _keep_our_logging(**_about: Any) -> None:
     """Django's settings have set up logging; Celery keeps its hands off while someone listens to this signal."""
 
 
-@signals.worker_init.connect
-@signals.beat_init.connect
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
+@signals.beat_init.connect  # type: ignore[untyped-decorator]
 def _start_engines(**_about: Any) -> None:
     """A worker or a beat begun by hand in a sandbox finds its engines running."""
     from config.engines import ensure_running
@@ -45,7 +45,7 @@ def _start_engines(**_about: Any) -> None:
     ensure_running()
 
 
-@signals.task_prerun.connect
+@signals.task_prerun.connect  # type: ignore[untyped-decorator]
 def _begin_task(task_id: str, task: Any, **_about: Any) -> None:
     """A task is a unit of work: it asks for the time anew, and its log lines carry its name and id."""
     import structlog
@@ -57,7 +57,7 @@ def _begin_task(task_id: str, task: Any, **_about: Any) -> None:
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
 
 
-@signals.task_postrun.connect
+@signals.task_postrun.connect  # type: ignore[untyped-decorator]
 def _end_task(**_about: Any) -> None:
     import structlog
 

@@ -16,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from kombu import Connection
+from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
 BEAT_LATE_AFTER_SECONDS = 60
@@ -80,7 +80,7 @@ _settled: list[bool] = []
 
 
 def _ask_broker() -> bool:
-    with Connection(
+    with Connection(  # type: ignore[no-untyped-call]
         settings.CELERY_BROKER_URL, transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS, connect_timeout=1
     ) as broker:
         broker.ensure_connection(max_retries=1, interval_start=0, timeout=1)

@@ -60,7 +60,7 @@ class Identity:
             if (found.st_uid, found.st_gid) != self.user:
                 os.chown(entry, *self.user, follow_symlinks=False)
 
-    def _command(self, argv: Sequence[str | Path], *, log: Path | None = None, probe: Sequence[Path] = ()) -> list[str]:
+    def _command(self, argv: Sequence[str | Path], *, log: Path | None = None, probe: Path | None = None) -> list[str]:
         order = {
             "argv": [str(part) for part in argv],
             "user": self.user,

@@ -26,7 +26,7 @@ def _process() -> str:
 
     `config.wsgi` says web by itself. Raises SystemExit for an unknown word.
     """
-    named = env.str("SUPERAPP_PROCESS", default="")
+    named: str = env.str("SUPERAPP_PROCESS", default="")
     if named:
         if named not in PROCESSES:
             raise SystemExit(f"SUPERAPP_PROCESS must be one of {', '.join(PROCESSES)}, not {named!r}.")

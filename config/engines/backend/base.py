@@ -56,7 +56,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _configure_role(self, connection: Any) -> bool:
         """Becomes the site's role. Raises DatabaseUnreachable where migrations have never run."""
         try:
-            return bool(super()._configure_role(connection))
+            return bool(super()._configure_role(connection))  # type: ignore[misc]
         except psycopg.errors.InvalidParameterValue as fault:
             raise DatabaseUnreachable(
                 f"The database {self.settings_dict['NAME']} has never been migrated: run manage.py migrate."

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
-from kombu import Connection
+from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -80,7 +80,7 @@ def _ask_broker() -> None:
     """Raises CommandError when nobody answers where the environment says the broker is."""
     url = settings.CELERY_BROKER_URL
     try:
-        with Connection(url, connect_timeout=3) as broker:
+        with Connection(url, connect_timeout=3) as broker:  # type: ignore[no-untyped-call]
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=3)
     except (KombuError, BrokerAway, OSError, KeyError) as fault:
         named = "CELERY_BROKER_URL" if os.environ.get("CELERY_BROKER_URL") else "REDIS_URL"
