@@ -58,7 +58,7 @@ class Job:
 
     name: str
     task: str
-    """Name of the Celery task that carries it out."""
+    """Name of the Celery task that carries it out; it returns how much it did, 0 when nothing was due."""
     schedule: Every | Daily
     order: int
     """Which job goes first when several fall due at one instant; lower first, ties by name."""

@@ -70,9 +70,10 @@ def travel(
                 day = _business_day(instant)
             _move_to(instant)
             for job in due:
-                _run(job, journey)
+                done = _run(job, journey)
                 journey.daily_jobs += 1
-                _until_quiet(journey, patience_seconds)
+                if done or job is due[-1]:  # nothing done, nothing new for the sweeps to find
+                    _until_quiet(journey, patience_seconds)
         _move_to(to)
         _until_quiet(journey, patience_seconds)
         journey.ended_at = clock.now()
@@ -97,9 +98,9 @@ def _until_quiet(journey: Journey, patience_seconds: float) -> None:
 
     for _ in range(MOST_ROUNDS):
         if sweep() == 0:
-            runs.wait_until_closed(deadline_seconds=patience_seconds, work=sweep)
-            if sweep() == 0:
+            if not runs.unfinished().exists():
                 return
+            runs.wait_until_closed(deadline_seconds=patience_seconds, work=sweep)
     busy = ", ".join(sorted(name for name, done in journey.done.items() if done))
     raise NeverQuiet(f"After {MOST_ROUNDS} rounds at {clock.now():%Y-%m-%d %H:%M %Z} there is still work due: {busy}.")
 
