@@ -162,7 +162,7 @@ def test_a_policy_gets_a_new_version_and_no_version_changes(office: Client, oper
     listed = reverse("admin:superapp_policyversion_changelist")
     add = reverse("admin:superapp_policyversion_add")
     asked = {
-        "policy": policy.name, "scope": "", "reason": "Agreed in May", "value": str(policy.default + 1),
+        "policy": policy.name, "scope": "", "reason": "Agreed in May", "value": str(policy.default - 1),
         "effective_from_0": begins.astimezone(clock.business_zone()).strftime("%Y-%m-%d"),
         "effective_from_1": "09:00:00",
     }  # fmt: skip
@@ -174,7 +174,7 @@ def test_a_policy_gets_a_new_version_and_no_version_changes(office: Client, oper
 
     assert right.status_code == 302, right.content.decode()
     version = PolicyVersion.objects.get()
-    assert (version.policy, version.value, version.created_by) == (policy.name, policy.default + 1, operator)
+    assert (version.policy, version.value, version.created_by) == (policy.name, policy.default - 1, operator)
     page = reverse("admin:superapp_policyversion_change", args=[version.pk])
     assert office.post(page, {**asked, "value": "5"}).status_code == 403
     assert office.post(reverse("admin:superapp_policyversion_delete", args=[version.pk])).status_code == 403
