@@ -1,0 +1,194 @@
+"""A real site for a test: web, worker and beat processes around one database, to be used over HTTP and to be killed."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import redis
+
+from config import engines, runner
+from tests.databases import CHECKOUT, TestDatabase
+from tests.waiting import wait_until
+
+BROKER, CACHE = 10, 11
+"""Databases of the embedded Valkey that belong to the site of the test at hand."""
+
+
+class Site:
+    """The processes of one site. Each is a group of its own, so that `kill` takes a worker with all its children."""
+
+    def __init__(self, database: TestDatabase, folder: Path) -> None:
+        local = engines.home()
+        self.database = database
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "DATABASE_URL": database.url,
+            "REDIS_URL": local.redis_url(CACHE),
+            "CELERY_BROKER_URL": local.broker_url(BROKER),
+            "SUPERAPP_MODE": "sandbox",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.port = _free_port()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def url(self) -> str:
+        """Where the web answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start_web(self) -> None:
+        """Starts the web server and waits until it is ready to serve, but for the beat, which may come later."""
+        self._start("web", runner.web_command(port=self.port, processes=1))
+        wait_until(self._answers, deadline_seconds=60, what="the web server")
+
+    def start_worker(self, name: str = "worker", *, processes: int = 2) -> None:
+        """Starts a Celery worker with so many processes."""
+        self._start(name, [*runner.worker_command(processes=processes), "--hostname", f"{name}@%h"], kind="worker")
+
+    def start_beat(self) -> None:
+        """Starts the beat."""
+        self._start("beat", runner.beat_command())
+
+    def kill(self, *names: str) -> None:
+        """kill -9, with all children; waits until they are gone."""
+        for name in names:
+            process = self.processes.pop(name)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def stop(self) -> None:
+        """Ends whatever still runs."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=40)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.processes.clear()
+
+    def log(self, name: str) -> str:
+        """What a process has said so far."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def manage(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Runs a management command against this site's database."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=CHECKOUT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}"
+        return done
+
+    def _start(self, name: str, command: Sequence[str], *, kind: str | None = None) -> None:
+        assert name not in self.processes
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command,
+                cwd=CHECKOUT,
+                env={**self.environment, "SUPERAPP_PROCESS": kind or name},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _answers(self) -> bool:
+        assert self.processes["web"].poll() is None, self.log("web")
+        try:
+            return httpx.get(f"{self.url}/livez", timeout=5).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+
+@contextmanager
+def a_site(database: TestDatabase, folder: Path) -> Iterator[Site]:
+    """A site around the database; whatever runs of it is ended afterwards."""
+    _forget_messages()
+    site = Site(database, folder)
+    try:
+        yield site
+    finally:
+        site.stop()
+        _forget_messages()
+
+
+class Client:
+    """A front end: speaks HTTP to a site, as one person once signed up."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.http = httpx.Client(base_url=site.url, timeout=20)
+        self.token = ""
+
+    def sign_up(self, *, phone: str, name: str, handle: str, password: str = "a long enough secret") -> None:
+        """Signs up by phone, with the code that the sandbox shows in the web's log."""
+        details = {"phone": phone, "password": password, "display_name": name, "handle": handle}
+        answer = self._post("/_allauth/app/v1/auth/signup", details)
+        self.token = answer["meta"]["session_token"]
+        shown = re.compile(rf"to {re.escape(phone)}: (\d{{6}}) ")
+        code = wait_until(lambda: shown.search(self.site.log("web")), what="the code in the log")
+        answer = self._post("/_allauth/app/v1/auth/phone/verify", {"code": code[1]})
+        self.token = answer["meta"].get("session_token", self.token)
+
+    def ask(self, document: str, **variables: object) -> dict[str, Any]:
+        """One GraphQL request; its data. Any top-level error fails the test."""
+        answer = self._post("/graphql/", {"query": document, "variables": variables})
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def do(self, mutation: str, fields: str, **given: object) -> dict[str, Any]:
+        """One mutation with its input; the member of the union it answered with."""
+        name = mutation[0].upper() + mutation[1:]
+        document = (
+            f"mutation Do($input: {name}Input!) {{ {mutation}(input: $input) {{ __typename "
+            f"... on UserError {{ code message }} ... on {name}Success {{ {fields} }} }} }}"
+        )
+        member: dict[str, Any] = self.ask(document, input=given)[mutation]
+        return member
+
+    def _post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        headers = {"X-Session-Token": self.token} if self.token else {}
+        answer: dict[str, Any] = self.http.post(path, json=body, headers=headers).json()
+        return answer
+
+
+def busy_with(database: TestDatabase, statement: str) -> int:
+    """How many sessions run a statement with these words at this moment."""
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' "
+            "AND pid <> pg_backend_pid() AND position(%s IN query) > 0",
+            [statement],
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+def _forget_messages() -> None:
+    for number in (BROKER, CACHE):
+        with redis.from_url(engines.home().redis_url(number)) as valkey:
+            valkey.flushdb()
