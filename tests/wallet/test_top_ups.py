@@ -1,11 +1,13 @@
 """W07: money from a bank that answers late, twice, not at all, or about something else."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
+from django.conf import settings
 
 from superapp import clock, outbox
 from superapp.errors import IdempotencyKeyReused, InvalidAmount
@@ -200,6 +202,13 @@ def test_each_chosen_amount_of_the_sandbox_bank_ends_as_its_table_says(
 def test_every_chosen_amount_has_its_case_above() -> None:
     chosen = {str(amount) for amount in (*sandbox.BEHAVIOURS, *sandbox.REFUSED)}
     assert {amount.removesuffix(".00") for amount, _, _ in CHOSEN_AMOUNTS} - {"100"} == chosen
+
+
+def test_the_documentation_has_every_chosen_amount() -> None:
+    documented = re.findall(
+        r"^\| (\d{4}) \|", (settings.BASE_DIR / "docs" / "sandbox-bank.md").read_text(), re.MULTILINE
+    )
+    assert set(documented) == {str(amount) for amount in (*sandbox.BEHAVIOURS, *sandbox.REFUSED)}
 
 
 def test_a_lost_message_is_found_by_asking_the_bank_but_not_before_its_time(db: None) -> None:
