@@ -7,8 +7,8 @@ from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
-from django.conf import settings
 
+from config.settings.environment import BASE_DIR
 from superapp import clock, outbox
 from superapp.errors import IdempotencyKeyReused, InvalidAmount
 from superapp.models import IdempotencyKey, OutboxEvent, User
@@ -205,9 +205,7 @@ def test_every_chosen_amount_has_its_case_above() -> None:
 
 
 def test_the_documentation_has_every_chosen_amount() -> None:
-    documented = re.findall(
-        r"^\| (\d{4}) \|", (settings.BASE_DIR / "docs" / "sandbox-bank.md").read_text(), re.MULTILINE
-    )
+    documented = re.findall(r"^\| (\d{4}) \|", (BASE_DIR / "docs" / "sandbox-bank.md").read_text(), re.MULTILINE)
     assert set(documented) == {str(amount) for amount in (*sandbox.BEHAVIOURS, *sandbox.REFUSED)}
 
 
