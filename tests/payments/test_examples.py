@@ -11,13 +11,14 @@ from superapp.models import User
 from tests.asking import data_of
 from tests.factories import a_payer
 
-MONEY = [example for example in graphiql.examples() if "03" <= example.name[:2] < "10"]
+NUMBERS = {"03", "04", "05", "06", *(str(number) for number in range(20, 30))}
+MONEY = [example for example in graphiql.examples() if example.name[:2] in NUMBERS]
 
 
 @pytest.fixture
 def lin(db: None) -> User:
-    mei = sandbox_world.PEOPLE[-1]
-    a_payer("1.00", display_name=mei.name, phone=mei.phone, handle=mei.handle)
+    for person in sandbox_world.PEOPLE[1:]:
+        a_payer("1.00", display_name=person.name, phone=person.phone, handle=person.handle)
     return a_payer("1000.00", pin=sandbox_world.PIN, handle="lin")
 
 
