@@ -83,7 +83,7 @@ def test_a_fund_without_holders_yields_nothing() -> None:
 
 
 def test_the_seven_day_yield_compounds_daily() -> None:
-    week = [Decimal(figure) for figure in "1.5787 1.5461 1.467 1.4223 1.3845 1.3674 1.3671".split()]
+    week = [Decimal(figure) for figure in ["1.5787", "1.5461", "1.467", "1.4223", "1.3845", "1.3674", "1.3671"]]
 
     assert seven_day_yield(week) == Decimal("5.425")
 

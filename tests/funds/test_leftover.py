@@ -18,9 +18,7 @@ fractions = st.one_of(st.integers(0, FRACTION_UNITS - 1), st.sampled_from([0, 1,
 
 
 @given(holders=st.lists(fractions, min_size=1, max_size=60), data=st.data())
-def test_the_threshold_reaches_the_same_holders_as_sorting_them_all(
-    holders: list[int], data: st.DataObject
-) -> None:
+def test_the_threshold_reaches_the_same_holders_as_sorting_them_all(holders: list[int], data: st.DataObject) -> None:
     steps = data.draw(st.integers(1, len(holders)))
     size = data.draw(st.integers(1, 20))
     batches = [list(enumerate(holders))[start : start + size] for start in range(0, len(holders), size)]

@@ -1,0 +1,252 @@
+"""F15 and what surrounds it: late and corrected figures, income after leaving, what a frozen day refuses."""
+
+import threading
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from django.db import connection, transaction
+
+from funds import catalogue, entitlement, income, yields
+from funds.errors import BackdatedIntoFrozenDay
+from funds.income_figures import figures_of
+from funds.models import Fund, FundDay, FundOrder
+from superapp.models import Run, User
+from tests.databases import TestDatabase
+from tests.funds import scenes
+from tests.waiting import wait_until
+from wallet.models import JournalEntry, Posting
+
+
+def _a_holder(fund: Fund, amount: str = "10000.00", **named: str) -> User:
+    """Who holds `amount` from 2013-07-02 on."""
+    saver = scenes.a_saver(fund, amount, **named)
+    with scenes.on("2013-07-01", "10:00"):
+        scenes.buy(saver, fund, amount)
+    with scenes.on("2013-07-02", "00:01"):
+        scenes.sweep()
+    return saver
+
+
+def test_nothing_is_paid_before_the_day_is_over(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-02", "23:59:59.999999"):
+        scenes.publish(fund, {"2013-07-02": "1.5461"})
+        scenes.pay_income()
+    assert scenes.incomes(saver, fund) == []
+    with scenes.on("2013-07-03", "00:00"):
+        scenes.pay_income()
+    assert scenes.incomes(saver, fund) == ["1.54"]
+
+
+def test_a_late_figure_is_paid_late_with_the_right_effective_day(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02", leftover=Fund.Leftover.LEAVE_IN_FUND)
+    saver = _a_holder(fund)
+    scenes.sweep_each_day("2013-07-03", "2013-07-05")
+    assert scenes.incomes(saver, fund) == []
+
+    with scenes.on("2013-07-06", "09:00"):
+        scenes.publish(fund, {"2013-07-03": "1.4670", "2013-07-04": "1.4223", "2013-07-02": "1.5461"})
+        scenes.sweep()
+
+    assert scenes.incomes(saver, fund) == ["1.54", "1.46", "1.42"]
+    paid = Posting.objects.filter(account_id=scenes.shares_account(saver, fund).id).order_by("sequence")[1:]
+    assert [posting.effective_at for posting in paid] == [
+        scenes.at(day) for day in ("2013-07-03", "2013-07-04", "2013-07-05")
+    ]
+    assert figures_of(scenes.run_of(fund, "2013-07-03")).shares == Decimal("10001.54")  # the first income earns already
+    scenes.nothing_is_wrong()
+
+
+def test_a_day_waits_for_the_one_before(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-05", "09:00"):
+        scenes.publish(fund, {"2013-07-03": "1.4670"})
+        scenes.sweep()
+        assert scenes.incomes(saver, fund) == []
+        assert not Run.objects.exists()
+
+
+def test_running_again_writes_nothing(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    _a_holder(fund)
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461"})
+        scenes.sweep()
+        before = scenes.canonical_dump()
+        scenes.sweep()
+        run = scenes.run_of(fund, "2013-07-02")
+        assert not income.step(run.pk)
+        assert income.open_due_runs() == []
+    assert scenes.canonical_dump() == before
+
+
+def test_a_corrected_figure_posts_the_difference_and_reopens_no_later_day(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02", leftover=Fund.Leftover.LEAVE_IN_FUND)
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-04", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461", "2013-07-03": "1.4670"})
+        scenes.sweep()
+    assert scenes.incomes(saver, fund) == ["1.54", "1.46"]
+
+    with scenes.on("2013-07-05", "09:00"):
+        with pytest.raises(yields.YieldsRefused):
+            scenes.publish(fund, {"2013-07-02": "2.5461"})
+        scenes.publish(fund, {"2013-07-02": "2.5461"}, revise=True)
+        scenes.sweep()
+        scenes.sweep()
+    with scenes.on("2013-07-06", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "0.5461"}, revise=True)
+        scenes.sweep()
+
+    assert scenes.incomes(saver, fund) == ["1.54", "1.46", "1.00", "-2.00"]
+    kinds = JournalEntry.objects.filter(subject=scenes.run_of(fund, "2013-07-02", 1).pk)
+    assert [entry.kind for entry in kinds] == ["fund_correction"]
+    assert [entry.effective_at for entry in kinds] == [scenes.at("2013-07-03")]
+    assert Run.objects.filter(day=date(2013, 7, 3)).count() == 1
+    assert FundDay.objects.get(day=date(2013, 7, 2)).per_10k == Decimal("0.5461")
+    scenes.nothing_is_wrong()
+
+
+def test_a_correction_of_handed_out_cents_pays_each_holder_the_difference(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    savers = [_a_holder(fund, amount) for amount in ("3333.33", "3333.33", "3333.34")]
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.46"})
+        scenes.sweep()
+        assert [scenes.incomes(saver, fund) for saver in savers] == [["0.49"], ["0.48"], ["0.49"]]
+        scenes.publish(fund, {"2013-07-02": "1.45"}, revise=True)
+        scenes.sweep()
+
+    assert [sum(map(Decimal, scenes.incomes(saver, fund))) for saver in savers] == [
+        Decimal("0.48"),
+        Decimal("0.48"),
+        Decimal("0.49"),
+    ]
+    assert scenes.incomes(savers[1], fund) == ["0.48"]  # no difference, no posting
+    scenes.nothing_is_wrong()
+
+
+def test_income_of_a_redeemed_holding_goes_on_to_the_wallet(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02", leftover=Fund.Leftover.LEAVE_IN_FUND)
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-05", "14:00"):  # Friday: Saturday and Sunday still earn
+        scenes.sell(saver, fund, None)
+    figures = {"2013-07-02": "1.5461", "2013-07-03": "1.4670", "2013-07-04": "1.4223"}
+    with scenes.on("2013-07-05", "15:00"):
+        scenes.publish(fund, figures)
+        scenes.sweep()
+    with scenes.on("2013-07-08", "10:30"):
+        scenes.sweep()
+        assert scenes.shares_of(saver, fund) == 0
+        cash = scenes.cash_of(saver)
+        scenes.publish(fund, {"2013-07-05": "1.3845", "2013-07-06": "1.3674", "2013-07-07": "1.3671"})
+        scenes.sweep()
+        scenes.sweep()  # what the income run sent on is settled and paid out
+
+    assert cash == Decimal("10000.00") + sum(map(Decimal, ("1.54", "1.46", "1.42")))
+    assert scenes.incomes(saver, fund)[3:] == ["1.38", "1.36", "1.36"]
+    assert scenes.shares_of(saver, fund) == 0
+    assert scenes.cash_of(saver) == cash + sum(map(Decimal, ("1.38", "1.36", "1.36")))
+    # On the weekend the incomes of the days before earned too: they left with the rest, on Monday at 00:00.
+    assert figures_of(scenes.run_of(fund, "2013-07-07")).shares == cash + Decimal("1.38") + Decimal("1.36")
+    assert FundOrder.objects.filter(follows__isnull=False, state=FundOrder.State.PAID).count() == 3
+    scenes.nothing_is_wrong()
+
+
+def test_income_posted_before_the_shares_leave_goes_along_and_not_twice(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-02", "14:00"):
+        scenes.sell(saver, fund, None)
+    with scenes.on("2013-07-03", "00:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461"})
+        scenes.pay_income()  # before the shares leave
+        scenes.sweep()
+    with scenes.on("2013-07-03", "10:30"):
+        scenes.sweep()
+    assert scenes.cash_of(saver) == Decimal("10001.54")
+    assert not FundOrder.objects.filter(follows__isnull=False).exists()
+    scenes.nothing_is_wrong()
+
+
+def test_what_counts_back_into_a_frozen_day_is_refused(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    _a_holder(fund)
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461"})
+        scenes.sweep()
+        with transaction.atomic(), pytest.raises(BackdatedIntoFrozenDay):
+            catalogue.lock_against_freezing(fund_id=fund.id, counting_from=date(2013, 7, 2))
+        with transaction.atomic():
+            catalogue.lock_against_freezing(fund_id=fund.id, counting_from=date(2013, 7, 3))
+
+
+def test_a_day_is_not_frozen_before_its_orders_are_final(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = scenes.a_saver(fund, "100.00")
+    with scenes.on("2013-07-01", "10:00"):
+        scenes.buy(saver, fund, "100.00")
+        scenes.publish(fund, {"2013-07-02": "1.5461"})
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.pay_income()
+        assert not FundDay.objects.exists()
+        awaited = entitlement.what_is_awaited(fund, date(2013, 7, 2))
+        assert awaited is not None
+        assert "1 orders" in awaited
+        scenes.sweep()
+    assert scenes.incomes(saver, fund) == ["0.01"]
+
+
+def test_a_day_is_not_counted_while_a_transaction_of_before_is_open(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = _a_holder(fund)
+    holding, let_go = threading.Event(), threading.Event()
+
+    def dawdle() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id()")
+            holding.set()
+            let_go.wait(30)
+        connection.close()
+
+    dawdler = threading.Thread(target=dawdle)
+    dawdler.start()
+    try:
+        assert holding.wait(10)
+        with scenes.on("2013-07-03", "09:00"):
+            scenes.publish(fund, {"2013-07-02": "1.5461"})
+            for run in income.open_due_runs():
+                income.work(run, seconds=5)
+            day = FundDay.objects.get()
+            assert (day.horizon is not None, day.frozen_at) == (True, None)
+            assert scenes.incomes(saver, fund) == []
+    finally:
+        let_go.set()
+        dawdler.join()
+    with scenes.on("2013-07-03", "09:01"):
+        scenes.pay_income()
+    wait_until(lambda: scenes.is_paid(fund, "2013-07-02"), 5)
+    assert scenes.incomes(saver, fund) == ["1.54"]
+
+
+def test_a_batch_that_disagrees_with_its_count_stops_the_run_and_posts_nothing(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461"})
+        run_id = income.open_due_runs()[0]
+        wait_until(lambda: income.step(run_id) and Run.objects.get().state == Run.State.POSTING, 30)
+        batch = Run.objects.get().batches.get()
+        batch.figures = {**batch.figures, "floors": "1.53"}
+        batch.save()
+        scenes.pay_income()
+
+    run = Run.objects.get()
+    assert run.state == Run.State.STOPPED
+    assert "Batch 0" in run.fault
+    assert "would post 1.54" in run.fault
+    assert scenes.incomes(saver, fund) == []
+    assert not scenes.is_paid(fund, "2013-07-02")
