@@ -1,15 +1,17 @@
 """What the funds' tests need: a fund, people with cash, days that pass, balances."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db import connection
+from django.db import connection, transaction
 
 from funds import catalogue, income, order_sets, orders, yields
+from funds.flows import FUND_INCOME
 from funds.models import Fund, FundDay, FundOrder
 from superapp import clock
 from superapp.ids import uuid7
@@ -18,7 +20,8 @@ from tests import factories
 from tests.waiting import wait_until
 from wallet.accounts import account_of, currency_asset, system_account
 from wallet.balances import balance_of
-from wallet.flows import FUND, WALLET, AccountKind
+from wallet.flows import FUND, FUND_ISSUED, WALLET, AccountKind
+from wallet.ledger_sets import post_set
 from wallet.models import Account
 from wallet.verification import verify
 
@@ -69,6 +72,34 @@ def a_saver(fund: Fund, cash: str, *, since: str = "2013-06-01", name: str = "Li
         person = factories.a_payer(cash, pin=None, display_name=name)
         catalogue.accept_terms(person_id=person.id, fund_code=fund.code, version=1)
     return person
+
+
+def many_holders(fund: Fund, amounts: Sequence[Decimal], *, since: str) -> dict[UUID, Decimal]:
+    """Holders by account who have had these shares since 00:00 of that day; given in one set, without orders."""
+    with on(since, "00:00"), transaction.atomic():
+        people = User.objects.bulk_create(User(phone=factories.a_phone(), display_name="holder") for _ in amounts)
+        asset, now = catalogue.share_asset(fund), clock.now()
+        accounts = Account.objects.bulk_create(
+            Account(owner=person, kind=FUND.code, asset=asset, created_at=now) for person in people
+        )
+        held = {account.id: amount for account, amount in zip(accounts, amounts, strict=True)}
+        given = {account: amount for account, amount in held.items() if amount}
+        if given:
+            issued = system_account(FUND_ISSUED, asset, scope=fund.code)
+            post_set(
+                kind=FUND_INCOME,
+                legs="SELECT NULL::uuid AS item, l.position, l.account_id, l.amount, %(gift)s::uuid AS subject "
+                "FROM unnest(%(accounts)s::uuid[], %(amounts)s::numeric[]) "
+                "WITH ORDINALITY AS l (account_id, amount, position)",
+                params={
+                    "accounts": [*given, issued],
+                    "amounts": [*given.values(), -sum(given.values(), Decimal(0))],
+                    "gift": issued,
+                },
+                one_entry=uuid7(),
+                subject=issued,
+            )
+    return held
 
 
 def buy(person: User, fund: Fund, amount: str, **options: Any) -> orders.PlacedOrder:
