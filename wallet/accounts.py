@@ -31,6 +31,7 @@ class SystemAccount:
 
 
 _assets: dict[tuple[str, str], Asset] = {}
+_assets_by_id: dict[tuple[str, int], Asset] = {}
 _system: dict[tuple[str, str, str, str, int], SystemAccount] = {}
 _system_by_id: dict[tuple[str, UUID], SystemAccount] = {}
 
@@ -66,6 +67,7 @@ def system_account(kind: AccountKind, asset: Asset, *, scope: str = "", slot: in
         )
         known = SystemAccount(id=row.id, kind=row.kind, asset_id=row.asset_id, asset_type=asset.type)
         _remember(_system, key, known)
+        _remember(_system_by_id, (_database(), known.id), known)
     return known.id
 
 
@@ -84,11 +86,12 @@ def known_system_account(account_id: UUID) -> SystemAccount | None:
 
 def asset_by_id(asset_id: int) -> Asset:
     """The asset of that id. Raises Asset.DoesNotExist."""
-    database = _database()
-    for (owner, _), asset in _assets.items():
-        if owner == database and asset.id == asset_id:
-            return asset
-    return Asset.objects.get(id=asset_id)
+    key = (_database(), asset_id)
+    known = _assets_by_id.get(key)
+    if known is None:
+        known = Asset.objects.get(id=asset_id)
+        _remember(_assets_by_id, key, known)
+    return known
 
 
 def _asset(*, code: str, type: str, decimals: int) -> Asset:
@@ -100,6 +103,7 @@ def _asset(*, code: str, type: str, decimals: int) -> Asset:
             Asset.objects.bulk_create([Asset(code=code, type=type, decimals=decimals)], ignore_conflicts=True)
             known = Asset.objects.get(code=code)
         _remember(_assets, key, known)
+        _remember(_assets_by_id, (_database(), known.id), known)
     return known
 
 

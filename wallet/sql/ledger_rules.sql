@@ -37,9 +37,9 @@ CREATE TRIGGER entry_is_of_this_transaction AFTER INSERT ON wallet_journalentry
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION wallet_check_new_entries();
 
 -- An entry's postings are one INSERT, into an entry of the same transaction, with its times, summing to zero per asset.
--- The entry is looked up by a subquery per entry, which can only use the primary key: a plan that is kept must suit one
--- payment as well as ten thousand, and never read the whole table.
-CREATE FUNCTION wallet_check_new_postings() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Each entry is looked up by its key, whatever the planner knows: the plan is kept, and one made while the table was empty
+-- would read all of it for every payment.
+CREATE FUNCTION wallet_check_new_postings() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     this_tx bigint := pg_current_xact_id()::text::bigint;
     wrong record;
