@@ -40,6 +40,7 @@ class Site:
         }
         self.port = _free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.front_ends: list[httpx.Client] = []
 
     @property
     def url(self) -> str:
@@ -68,6 +69,8 @@ class Site:
 
     def stop(self) -> None:
         """Ends whatever still runs."""
+        for front_end in self.front_ends:
+            front_end.close()
         for process in self.processes.values():
             if process.poll() is None:
                 process.terminate()
@@ -135,6 +138,7 @@ class Client:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.http = httpx.Client(base_url=site.url, timeout=20)
+        site.front_ends.append(self.http)
         self.token = ""
 
     def sign_up(self, *, phone: str, name: str, handle: str, password: str = "a long enough secret") -> None:
