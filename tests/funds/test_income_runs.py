@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.db import connection, transaction
 
-from funds import catalogue, entitlement, income, yields
+from funds import catalogue, entitlement, income, order_sets, yields
 from funds.errors import BackdatedIntoFrozenDay
 from funds.income_figures import figures_of
 from funds.models import Fund, FundDay, FundOrder
@@ -110,6 +110,23 @@ def test_a_corrected_figure_posts_the_difference_and_reopens_no_later_day(commit
     scenes.nothing_is_wrong()
 
 
+def test_a_correction_counts_for_no_day_that_was_frozen_before_it(committed_db: TestDatabase) -> None:
+    """The correction of Tuesday counts from Wednesday 00:00, but Wednesday was frozen: its own correction is on its basis."""
+    fund = scenes.a_fund("2013-07-02", leftover=Fund.Leftover.LEAVE_IN_FUND)
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-04", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461", "2013-07-03": "1.4670"})
+        scenes.sweep()
+        scenes.publish(fund, {"2013-07-02": "999.0000"}, revise=True)
+        scenes.sweep()
+        scenes.publish(fund, {"2013-07-03": "2.4670"}, revise=True)
+        scenes.sweep()
+
+    assert scenes.incomes(saver, fund) == ["1.54", "1.46", "997.46", "1.00"]
+    assert figures_of(scenes.run_of(fund, "2013-07-03", 1)).shares == Decimal("10001.54")
+    scenes.nothing_is_wrong()
+
+
 def test_a_correction_of_handed_out_cents_pays_each_holder_the_difference(committed_db: TestDatabase) -> None:
     fund = scenes.a_fund("2013-07-02")
     savers = [_a_holder(fund, amount) for amount in ("3333.33", "3333.33", "3333.34")]
@@ -168,6 +185,31 @@ def test_income_posted_before_the_shares_leave_goes_along_and_not_twice(committe
     with scenes.on("2013-07-03", "10:30"):
         scenes.sweep()
     assert scenes.cash_of(saver) == Decimal("10001.54")
+    assert not FundOrder.objects.filter(follows__isnull=False).exists()
+    scenes.nothing_is_wrong()
+
+
+def test_shares_that_left_between_posting_and_close_took_their_income_along(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-02", "14:00"):
+        scenes.sell(saver, fund, None)
+    with scenes.on("2013-07-03", "00:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461"})
+        (run_id,) = income.open_due_runs()
+        wait_until(lambda: income.step(run_id) and scenes.incomes(saver, fund) == ["1.54"], 60)
+        order_sets.leave_due()
+    with scenes.on("2013-07-03", "10:30"):
+        while order_sets.settle_with_manager() or order_sets.pay_out_due():
+            pass
+        scenes.buy(saver, fund, "50.00")
+    with scenes.on("2013-07-04", "00:00"):
+        order_sets.confirm_due()
+        assert not scenes.is_paid(fund, "2013-07-02")
+        scenes.pay_income()
+        assert scenes.is_paid(fund, "2013-07-02")
+
+    assert (scenes.shares_of(saver, fund), scenes.cash_of(saver)) == (Decimal("50.00"), Decimal("9951.54"))
     assert not FundOrder.objects.filter(follows__isnull=False).exists()
     scenes.nothing_is_wrong()
 
