@@ -29,5 +29,5 @@ class BoundedPaginator(AnyPaginator):
 
     @cached_property
     def _counted(self) -> int:
-        found: int = self.object_list.order_by().values("pk")[: MOST_ROWS + 1].count()  # type: ignore[union-attr]
+        found: int = self.object_list.order_by().values("pk")[: MOST_ROWS + 1].count()  # type: ignore[attr-defined]
         return found

@@ -9,7 +9,7 @@ captured + released + lapsed + remaining = amount, at every moment (a CHECK says
 product whose holds lapse.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -18,6 +18,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from superapp.sql_files import SqlParameters
 from wallet.accounts import asset_by_id
 from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
 from wallet.models import Hold
@@ -148,7 +149,7 @@ FREE_SQL = """
 """
 
 
-def free_in_set(*, parts: str, params: Mapping[str, object]) -> int:
+def free_in_set(*, parts: str, params: SqlParameters) -> int:
     """Frees a part of each open hold that a query of (hold_id, amount) names, and says how many there were.
 
     The caller has locked the accounts in id order. A hold of which nothing remains ends as released. Raises LedgerFault

@@ -19,22 +19,19 @@ The query (`legs`) yields one row per leg:
 and, where holds are captured (`captures`), a second query yields item, hold_id, account_id, amount.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
+from superapp.sql_files import SqlParameters
 from wallet.accounts import asset_by_id
 from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
 from wallet.flows import EntryKind
 from wallet.ledger import recording_time
-
-SqlParameters = Mapping[str, int | Decimal | str | bytes | date | datetime | UUID | list[Any] | None]
-"""What a set's queries take by name (`%(name)s`)."""
 
 LOCK_SQL = """
     WITH locked AS MATERIALIZED (
@@ -139,7 +136,8 @@ WRITE_SQL = """
     {then}
     SELECT (SELECT count(*) FROM legs), (SELECT count(*) FROM moved), (SELECT count(*) FROM posted),
            (SELECT count(*) FROM captures), (SELECT count(*) FROM holds),
-           (SELECT array_agg(DISTINCT kind || ' ' || asset_id || ' ' || sign(amount)::int) FROM moved)
+           (SELECT array_agg(kind || ' ' || asset_id || ' ' || direction)
+            FROM (SELECT DISTINCT kind, asset_id, sign(amount)::int AS direction FROM moved) flows)
 """
 
 NO_CAPTURES = (

@@ -8,223 +8,571 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('superapp', '0001_initial'),
-        ('wallet', '0002_ledger_rules'),
+        ("superapp", "0001_initial"),
+        ("wallet", "0002_ledger_rules"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Fund',
+            name="Fund",
             fields=[
-                ('id', models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('code', models.CharField(help_text='Upper case letters, digits and dashes.', max_length=20, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('currency', models.CharField(default='CNY', help_text='ISO 4217.', max_length=3)),
-                ('zone', models.CharField(default='Asia/Shanghai', help_text='Its days and cut-offs are read here.', max_length=40)),
-                ('carry', models.CharField(choices=[('daily', 'Daily'), ('monthly', 'Monthly')], default='daily', max_length=8)),
-                ('leftover', models.CharField(choices=[('hand_out', 'Handed out to the largest cut fractions'), ('carry', 'Carried to the next day'), ('leave_in_fund', "Left in the fund, for the manager's next figure")], default='hand_out', max_length=14)),
-                ('yield_basis', models.CharField(choices=[('published', 'Published by the manager'), ('derived', "Derived from the day's net income")], default='published', max_length=10)),
-                ('minimum', models.DecimalField(decimal_places=4, default=Decimal('0.01'), help_text='The least that can be subscribed, in the currency.', max_digits=24)),
-                ('state', models.CharField(choices=[('open', 'Open'), ('purchases_suspended', 'Purchases suspended'), ('redemptions_suspended', 'Redemptions suspended'), ('closing', 'Closing: redemptions only')], default='open', max_length=22)),
-                ('first_day', models.DateField(help_text='The first day for which income is paid.')),
-                ('frozen_through', models.DateField(blank=True, editable=False, help_text='The last day whose entitlements are fixed.', null=True)),
-                ('created_at', models.DateTimeField()),
+                ("id", models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                (
+                    "code",
+                    models.CharField(help_text="Upper case letters, digits and dashes.", max_length=20, unique=True),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("currency", models.CharField(default="CNY", help_text="ISO 4217.", max_length=3)),
+                (
+                    "zone",
+                    models.CharField(
+                        default="Asia/Shanghai", help_text="Its days and cut-offs are read here.", max_length=40
+                    ),
+                ),
+                (
+                    "carry",
+                    models.CharField(
+                        choices=[("daily", "Daily"), ("monthly", "Monthly")], default="daily", max_length=8
+                    ),
+                ),
+                (
+                    "leftover",
+                    models.CharField(
+                        choices=[
+                            ("hand_out", "Handed out to the largest cut fractions"),
+                            ("carry", "Carried to the next day"),
+                            ("leave_in_fund", "Left in the fund, for the manager's next figure"),
+                        ],
+                        default="hand_out",
+                        max_length=14,
+                    ),
+                ),
+                (
+                    "yield_basis",
+                    models.CharField(
+                        choices=[
+                            ("published", "Published by the manager"),
+                            ("derived", "Derived from the day's net income"),
+                        ],
+                        default="published",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "minimum",
+                    models.DecimalField(
+                        decimal_places=4,
+                        default=Decimal("0.01"),
+                        help_text="The least that can be subscribed, in the currency.",
+                        max_digits=24,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "Open"),
+                            ("purchases_suspended", "Purchases suspended"),
+                            ("redemptions_suspended", "Redemptions suspended"),
+                            ("closing", "Closing: redemptions only"),
+                        ],
+                        default="open",
+                        max_length=22,
+                    ),
+                ),
+                ("first_day", models.DateField(help_text="The first day for which income is paid.")),
+                (
+                    "frozen_through",
+                    models.DateField(
+                        blank=True, editable=False, help_text="The last day whose entitlements are fixed.", null=True
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
             ],
             options={
-                'ordering': ['code'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('code__regex', '^[A-Z][A-Z0-9-]{1,19}$')), name='fund_code_is_plain'), models.CheckConstraint(condition=models.Q(models.Q(('leftover', 'carry'), _negated=True), ('yield_basis', 'derived'), _connector='OR'), name='carry_needs_a_derived_yield'), models.CheckConstraint(condition=models.Q(('carry', 'daily')), name='fund_carries_daily'), models.CheckConstraint(condition=models.Q(('minimum__gt', 0)), name='fund_minimum_is_positive')],
+                "ordering": ["code"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("code__regex", "^[A-Z][A-Z0-9-]{1,19}$")), name="fund_code_is_plain"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("leftover", "carry"), _negated=True), ("yield_basis", "derived"), _connector="OR"
+                        ),
+                        name="carry_needs_a_derived_yield",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("carry", "daily")), name="fund_carries_daily"),
+                    models.CheckConstraint(condition=models.Q(("minimum__gt", 0)), name="fund_minimum_is_positive"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FundTerms',
+            name="FundTerms",
             fields=[
-                ('id', models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('version', models.PositiveIntegerField()),
-                ('text', models.TextField()),
-                ('effective_from', models.DateTimeField()),
-                ('fund', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='terms', to='funds.fund')),
+                ("id", models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("version", models.PositiveIntegerField()),
+                ("text", models.TextField()),
+                ("effective_from", models.DateTimeField()),
+                (
+                    "fund",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="terms", to="funds.fund"
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'fund terms',
-                'ordering': ['fund', '-version'],
+                "verbose_name_plural": "fund terms",
+                "ordering": ["fund", "-version"],
             },
         ),
         migrations.CreateModel(
-            name='IncomeShortfall',
+            name="IncomeShortfall",
             fields=[
-                ('id', models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('amount', models.DecimalField(decimal_places=4, max_digits=24)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='wallet.account')),
-                ('fund', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shortfalls', to='funds.fund')),
-                ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='superapp.run')),
+                ("id", models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("amount", models.DecimalField(decimal_places=4, max_digits=24)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="wallet.account"
+                    ),
+                ),
+                (
+                    "fund",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="shortfalls", to="funds.fund"
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="superapp.run"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ManagerSettlement',
+            name="ManagerSettlement",
             fields=[
-                ('id', models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('day', models.DateField()),
-                ('amount', models.DecimalField(decimal_places=4, help_text='Positive: paid to the manager. Negative: received.', max_digits=24)),
-                ('orders', models.PositiveIntegerField()),
-                ('entry_id', models.UUIDField(help_text='None when the orders cancelled each other out.', null=True)),
-                ('settled_at', models.DateTimeField()),
-                ('fund', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='settlements', to='funds.fund')),
+                ("id", models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("day", models.DateField()),
+                (
+                    "amount",
+                    models.DecimalField(
+                        decimal_places=4, help_text="Positive: paid to the manager. Negative: received.", max_digits=24
+                    ),
+                ),
+                ("orders", models.PositiveIntegerField()),
+                ("entry_id", models.UUIDField(help_text="None when the orders cancelled each other out.", null=True)),
+                ("settled_at", models.DateTimeField()),
+                (
+                    "fund",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="settlements", to="funds.fund"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-settled_at'],
+                "ordering": ["-settled_at"],
             },
         ),
         migrations.CreateModel(
-            name='FundOrder',
+            name="FundOrder",
             fields=[
-                ('id', models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('side', models.CharField(choices=[('subscribe', 'Subscription'), ('redeem', 'Redemption')], max_length=10)),
-                ('state', models.CharField(choices=[('placed', 'Placed'), ('confirmed', 'Confirmed'), ('left', 'Shares have left, cash is due'), ('paid', 'Paid out'), ('cancelled', 'Cancelled'), ('rejected', 'Rejected')], default='placed', max_length=10)),
-                ('whole', models.BooleanField(default=False, help_text='Redeem all: the balance when the shares leave.')),
-                ('amount', models.DecimalField(decimal_places=4, help_text='Of a redemption of all: known once the shares have left.', max_digits=24, null=True)),
-                ('placed_at', models.DateTimeField()),
-                ('trade_day', models.DateField(help_text='T.')),
-                ('effective_day', models.DateField(help_text="A subscription is confirmed, a redemption's shares leave, at 00:00 of this day.")),
-                ('hold_id', models.UUIDField(editable=False, null=True)),
-                ('placed_entry_id', models.UUIDField(editable=False, help_text='Cash set aside for a subscription.', null=True)),
-                ('effective_entry_id', models.UUIDField(editable=False, help_text='Shares came, or left.', null=True)),
-                ('ended_entry_id', models.UUIDField(editable=False, help_text='Paid out, or given back.', null=True)),
-                ('cash_account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='wallet.account')),
-                ('follows', models.ForeignKey(db_index=False, help_text='The redemption of all whose later income this pays out.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='followed_by', to='funds.fundorder')),
-                ('fund', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='funds.fund')),
-                ('owner', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='fund_orders', to=settings.AUTH_USER_MODEL)),
-                ('run', models.ForeignKey(db_index=False, help_text='The run of that income.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='superapp.run')),
-                ('share_account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='wallet.account')),
-                ('settlement', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='settled_orders', to='funds.managersettlement')),
+                ("id", models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                (
+                    "side",
+                    models.CharField(choices=[("subscribe", "Subscription"), ("redeem", "Redemption")], max_length=10),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("placed", "Placed"),
+                            ("confirmed", "Confirmed"),
+                            ("left", "Shares have left, cash is due"),
+                            ("paid", "Paid out"),
+                            ("cancelled", "Cancelled"),
+                            ("rejected", "Rejected"),
+                        ],
+                        default="placed",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "whole",
+                    models.BooleanField(default=False, help_text="Redeem all: the balance when the shares leave."),
+                ),
+                (
+                    "amount",
+                    models.DecimalField(
+                        decimal_places=4,
+                        help_text="Of a redemption of all: known once the shares have left.",
+                        max_digits=24,
+                        null=True,
+                    ),
+                ),
+                ("placed_at", models.DateTimeField()),
+                ("trade_day", models.DateField(help_text="T.")),
+                (
+                    "effective_day",
+                    models.DateField(
+                        help_text="A subscription is confirmed, a redemption's shares leave, at 00:00 of this day."
+                    ),
+                ),
+                ("hold_id", models.UUIDField(editable=False, null=True)),
+                (
+                    "placed_entry_id",
+                    models.UUIDField(editable=False, help_text="Cash set aside for a subscription.", null=True),
+                ),
+                ("effective_entry_id", models.UUIDField(editable=False, help_text="Shares came, or left.", null=True)),
+                ("ended_entry_id", models.UUIDField(editable=False, help_text="Paid out, or given back.", null=True)),
+                (
+                    "cash_account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="wallet.account",
+                    ),
+                ),
+                (
+                    "follows",
+                    models.ForeignKey(
+                        db_index=False,
+                        help_text="The redemption of all whose later income this pays out.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="followed_by",
+                        to="funds.fundorder",
+                    ),
+                ),
+                (
+                    "fund",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="orders",
+                        to="funds.fund",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="fund_orders",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False,
+                        help_text="The run of that income.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="superapp.run",
+                    ),
+                ),
+                (
+                    "share_account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="wallet.account",
+                    ),
+                ),
+                (
+                    "settlement",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="settled_orders",
+                        to="funds.managersettlement",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-placed_at'],
+                "ordering": ["-placed_at"],
             },
         ),
         migrations.CreateModel(
-            name='TermsAcceptance',
+            name="TermsAcceptance",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('accepted_at', models.DateTimeField()),
-                ('person', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('terms', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='acceptances', to='funds.fundterms')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("accepted_at", models.DateTimeField()),
+                (
+                    "person",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "terms",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="acceptances", to="funds.fundterms"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Yield',
+            name="Yield",
             fields=[
-                ('id', models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('day', models.DateField()),
-                ('revision', models.PositiveIntegerField(default=0)),
-                ('per_10k', models.DecimalField(blank=True, decimal_places=4, help_text='y: income of the day per 10,000 shares.', max_digits=12, null=True)),
-                ('net_income', models.DecimalField(blank=True, decimal_places=4, help_text="Of a fund whose y is derived: the day's net income.", max_digits=24, null=True)),
-                ('seven_day_published', models.DecimalField(blank=True, decimal_places=3, help_text="The manager's own 7-day figure, percent.", max_digits=9, null=True)),
-                ('published_at', models.DateTimeField(help_text='When we knew.')),
-                ('fund', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='yields', to='funds.fund')),
+                ("id", models.UUIDField(default=superapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("day", models.DateField()),
+                ("revision", models.PositiveIntegerField(default=0)),
+                (
+                    "per_10k",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=4,
+                        help_text="y: income of the day per 10,000 shares.",
+                        max_digits=12,
+                        null=True,
+                    ),
+                ),
+                (
+                    "net_income",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=4,
+                        help_text="Of a fund whose y is derived: the day's net income.",
+                        max_digits=24,
+                        null=True,
+                    ),
+                ),
+                (
+                    "seven_day_published",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=3,
+                        help_text="The manager's own 7-day figure, percent.",
+                        max_digits=9,
+                        null=True,
+                    ),
+                ),
+                ("published_at", models.DateTimeField(help_text="When we knew.")),
+                (
+                    "fund",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="yields",
+                        to="funds.fund",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['fund', '-day', '-revision'],
+                "ordering": ["fund", "-day", "-revision"],
             },
         ),
         migrations.CreateModel(
-            name='FundDay',
+            name="FundDay",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('day', models.DateField()),
-                ('horizon', models.BigIntegerField(help_text='Postings of this transaction or a later one do not count for the day.', null=True)),
-                ('frozen_at', models.DateTimeField(help_text='When every transaction below the horizon had ended.', null=True)),
-                ('per_10k', models.DecimalField(decimal_places=4, help_text='The y that was paid, by the latest closed run.', max_digits=12, null=True)),
-                ('closed_by', models.ForeignKey(db_index=False, help_text='The latest closed run.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='superapp.run')),
-                ('fund', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='days', to='funds.fund')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("day", models.DateField()),
+                (
+                    "horizon",
+                    models.BigIntegerField(
+                        help_text="Postings of this transaction or a later one do not count for the day.", null=True
+                    ),
+                ),
+                (
+                    "frozen_at",
+                    models.DateTimeField(help_text="When every transaction below the horizon had ended.", null=True),
+                ),
+                (
+                    "per_10k",
+                    models.DecimalField(
+                        decimal_places=4,
+                        help_text="The y that was paid, by the latest closed run.",
+                        max_digits=12,
+                        null=True,
+                    ),
+                ),
+                (
+                    "closed_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        help_text="The latest closed run.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="superapp.run",
+                    ),
+                ),
+                (
+                    "fund",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="days",
+                        to="funds.fund",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['fund', '-day'],
-                'constraints': [models.UniqueConstraint(fields=('fund', 'day'), name='one_row_a_fund_day'), models.CheckConstraint(condition=models.Q(('frozen_at__isnull', True), ('horizon__isnull', False), _connector='OR'), name='a_frozen_day_has_its_horizon'), models.CheckConstraint(condition=models.Q(('closed_by__isnull', True), ('frozen_at__isnull', False), _connector='OR'), name='a_closed_day_is_frozen')],
+                "ordering": ["fund", "-day"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("fund", "day"), name="one_row_a_fund_day"),
+                    models.CheckConstraint(
+                        condition=models.Q(("frozen_at__isnull", True), ("horizon__isnull", False), _connector="OR"),
+                        name="a_frozen_day_has_its_horizon",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("closed_by__isnull", True), ("frozen_at__isnull", False), _connector="OR"),
+                        name="a_closed_day_is_frozen",
+                    ),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='fundterms',
-            constraint=models.UniqueConstraint(fields=('fund', 'version'), name='one_text_a_version'),
+            model_name="fundterms",
+            constraint=models.UniqueConstraint(fields=("fund", "version"), name="one_text_a_version"),
         ),
         migrations.AddConstraint(
-            model_name='fundterms',
-            constraint=models.CheckConstraint(condition=models.Q(('version__gte', 1)), name='terms_are_numbered_from_one'),
+            model_name="fundterms",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("version__gte", 1)), name="terms_are_numbered_from_one"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='incomeshortfall',
-            constraint=models.UniqueConstraint(fields=('run', 'account'), name='one_shortfall_a_run'),
+            model_name="incomeshortfall",
+            constraint=models.UniqueConstraint(fields=("run", "account"), name="one_shortfall_a_run"),
         ),
         migrations.AddConstraint(
-            model_name='incomeshortfall',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='a_shortfall_is_owed'),
+            model_name="incomeshortfall",
+            constraint=models.CheckConstraint(condition=models.Q(("amount__gt", 0)), name="a_shortfall_is_owed"),
         ),
         migrations.AddIndex(
-            model_name='fundorder',
-            index=models.Index(condition=models.Q(('state', 'placed')), fields=['fund', 'effective_day', 'id'], name='fund_order_due'),
+            model_name="fundorder",
+            index=models.Index(
+                condition=models.Q(("state", "placed")), fields=["fund", "effective_day", "id"], name="fund_order_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='fundorder',
-            index=models.Index(condition=models.Q(('settlement__isnull', True), ('state__in', ['confirmed', 'left'])), fields=['fund', 'id'], name='fund_order_unsettled'),
+            model_name="fundorder",
+            index=models.Index(
+                condition=models.Q(("settlement__isnull", True), ("state__in", ["confirmed", "left"])),
+                fields=["fund", "id"],
+                name="fund_order_unsettled",
+            ),
         ),
         migrations.AddIndex(
-            model_name='fundorder',
-            index=models.Index(condition=models.Q(('state', 'left')), fields=['fund', 'id'], name='fund_order_unpaid'),
+            model_name="fundorder",
+            index=models.Index(condition=models.Q(("state", "left")), fields=["fund", "id"], name="fund_order_unpaid"),
         ),
         migrations.AddIndex(
-            model_name='fundorder',
-            index=models.Index(condition=models.Q(('follows__isnull', True), ('side', 'redeem'), ('whole', True)), fields=['fund', 'effective_day'], name='fund_order_of_all'),
+            model_name="fundorder",
+            index=models.Index(
+                condition=models.Q(("follows__isnull", True), ("side", "redeem"), ("whole", True)),
+                fields=["fund", "effective_day"],
+                name="fund_order_of_all",
+            ),
         ),
         migrations.AddIndex(
-            model_name='fundorder',
-            index=models.Index(condition=models.Q(('state', 'placed')), fields=['share_account'], name='fund_order_open_on_shares'),
+            model_name="fundorder",
+            index=models.Index(
+                condition=models.Q(("state", "placed")), fields=["share_account"], name="fund_order_open_on_shares"
+            ),
         ),
         migrations.AddIndex(
-            model_name='fundorder',
-            index=models.Index(condition=models.Q(('state', 'left')), fields=['cash_account'], name='fund_order_due_in_cash'),
+            model_name="fundorder",
+            index=models.Index(
+                condition=models.Q(("state", "left")), fields=["cash_account"], name="fund_order_due_in_cash"
+            ),
         ),
         migrations.AddIndex(
-            model_name='fundorder',
-            index=models.Index(fields=['owner', '-id'], name='fund_order_by_owner'),
+            model_name="fundorder",
+            index=models.Index(fields=["owner", "-id"], name="fund_order_by_owner"),
         ),
         migrations.AddConstraint(
-            model_name='fundorder',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('amount__isnull', True), ('side', 'redeem'), ('state__in', ['placed', 'cancelled']), ('whole', True)), models.Q(('amount__gte', 0), ('amount__isnull', False)), _connector='OR'), name='only_a_redemption_of_all_waits_for_its_amount'),
+            model_name="fundorder",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("amount__isnull", True),
+                        ("side", "redeem"),
+                        ("state__in", ["placed", "cancelled"]),
+                        ("whole", True),
+                    ),
+                    models.Q(("amount__gte", 0), ("amount__isnull", False)),
+                    _connector="OR",
+                ),
+                name="only_a_redemption_of_all_waits_for_its_amount",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fundorder',
-            constraint=models.CheckConstraint(condition=models.Q(('trade_day__lt', models.F('effective_day'))), name='an_order_counts_after_its_day'),
+            model_name="fundorder",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("trade_day__lt", models.F("effective_day"))), name="an_order_counts_after_its_day"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fundorder',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('side', 'subscribe'), ('state__in', ['placed', 'confirmed', 'cancelled', 'rejected'])), models.Q(('side', 'redeem'), ('state__in', ['placed', 'left', 'paid', 'cancelled'])), _connector='OR'), name='an_order_has_a_state_of_its_side'),
+            model_name="fundorder",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("side", "subscribe"), ("state__in", ["placed", "confirmed", "cancelled", "rejected"])),
+                    models.Q(("side", "redeem"), ("state__in", ["placed", "left", "paid", "cancelled"])),
+                    _connector="OR",
+                ),
+                name="an_order_has_a_state_of_its_side",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fundorder',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('follows__isnull', True), ('run__isnull', True)), models.Q(('follows__isnull', False), ('run__isnull', False)), _connector='OR'), name='later_income_names_its_run'),
+            model_name="fundorder",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("follows__isnull", True), ("run__isnull", True)),
+                    models.Q(("follows__isnull", False), ("run__isnull", False)),
+                    _connector="OR",
+                ),
+                name="later_income_names_its_run",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fundorder',
-            constraint=models.UniqueConstraint(condition=models.Q(('follows__isnull', False)), fields=('follows', 'run'), name='later_income_leaves_once'),
+            model_name="fundorder",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("follows__isnull", False)),
+                fields=("follows", "run"),
+                name="later_income_leaves_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fundorder',
-            constraint=models.UniqueConstraint(condition=models.Q(('side', 'redeem'), ('state', 'placed'), ('whole', True)), fields=('share_account',), name='one_redemption_of_all_at_a_time'),
+            model_name="fundorder",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("side", "redeem"), ("state", "placed"), ("whole", True)),
+                fields=("share_account",),
+                name="one_redemption_of_all_at_a_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='termsacceptance',
-            constraint=models.UniqueConstraint(fields=('person', 'terms'), name='terms_are_accepted_once'),
+            model_name="termsacceptance",
+            constraint=models.UniqueConstraint(fields=("person", "terms"), name="terms_are_accepted_once"),
         ),
         migrations.AddConstraint(
-            model_name='yield',
-            constraint=models.UniqueConstraint(fields=('fund', 'day', 'revision'), name='one_yield_a_revision'),
+            model_name="yield",
+            constraint=models.UniqueConstraint(fields=("fund", "day", "revision"), name="one_yield_a_revision"),
         ),
         migrations.AddConstraint(
-            model_name='yield',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('net_income__isnull', True), ('per_10k__isnull', False)), models.Q(('net_income__isnull', False), ('per_10k__isnull', True)), _connector='OR'), name='a_yield_is_a_figure_or_an_income'),
+            model_name="yield",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("net_income__isnull", True), ("per_10k__isnull", False)),
+                    models.Q(("net_income__isnull", False), ("per_10k__isnull", True)),
+                    _connector="OR",
+                ),
+                name="a_yield_is_a_figure_or_an_income",
+            ),
         ),
     ]

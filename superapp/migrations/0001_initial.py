@@ -2,10 +2,11 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import superapp.ids
-import superapp.models
 from django.conf import settings
 from django.db import migrations, models
+
+import superapp.ids
+import superapp.models
 
 
 class Migration(migrations.Migration):

@@ -69,13 +69,13 @@ def _killed_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, after
 DEATHS: list[tuple[Any, str, bool, int]] = [
     (income_batches, "nth_equal", True, 1),
     (later_income, "post_set", True, 1),
-    (income_days.runs, "plan_batches", True, 1),
-    (income_days.runs, "advance", True, 1),  # planned
-    (income_days.runs, "advance", True, 2),  # counted
-    (income_days.runs, "advance", True, 3),  # closed
-    (income_batches.runs, "finish_batch", False, 1),
-    (income_batches.runs, "finish_batch", True, 3),
-    (income_batches.runs, "finish_batch", True, 6),
+    (runs, "plan_batches", True, 1),
+    (runs, "advance", True, 1),  # planned
+    (runs, "advance", True, 2),  # counted
+    (runs, "advance", True, 3),  # closed
+    (runs, "finish_batch", False, 1),
+    (runs, "finish_batch", True, 3),
+    (runs, "finish_batch", True, 6),
     (income_batches, "post_set", False, 2),
     (income_batches, "post_set", True, 4),
     (income_days, "close", False, 1),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from payments.flows import TRANSFER_SENT, TRANSFER_SETTLED
 from superapp.ids import uuid7
+from superapp.sql_files import SqlParameters
 from tests.wallet.ledger_world import World, a_ledger, faults, postings_of
 from tests.wallet.test_ledger_sets import LEGS
 from wallet import ledger
@@ -42,7 +43,7 @@ def _one_by_one(world: World, rows: list[tuple[int, Decimal]]) -> list[bool]:
 
 def _as_a_set(world: World, rows: list[tuple[int, Decimal]], *, sign: int) -> list[bool]:
     items = [uuid7() for _ in rows]
-    params = {
+    params: SqlParameters = {
         "items": items,
         "wallets": [world.wallets[wallet] for wallet, _ in rows],
         "amounts": [sign * amount for _, amount in rows],
