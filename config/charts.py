@@ -1,0 +1,111 @@
+"""The parts of the documentation that are drawn from the code itself: the ledger's flows, and who imports whom.
+
+Pure text in, pure text out; `manage.py charts` writes them, and a test says when they no longer agree with the code.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import grimp
+
+from wallet import flows
+
+APPS = ("config", "payments", "funds", "wallet", "superapp")
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+NOTE = "<!-- Written by `manage.py charts`; change the code, not this page. -->"
+
+_SIGN = {flows.Direction.CREDIT: "+", flows.Direction.DEBIT: "-", flows.Direction.EITHER: "±"}
+_ASSET = {flows.CASH: "C", flows.SHARES: "S"}
+
+
+def pages() -> dict[Path, str]:
+    """Every drawn page, by where it is."""
+    return {DOCS / "flows.md": flows_page(), DOCS / "modules.md": modules_page()}
+
+
+def flows_page() -> str:
+    """The chart of accounts and the flow table."""
+    accounts = [
+        f"| `{kind.code}` | {'system, folded' if kind.folded else 'people, inline'} | {kind.description} |"
+        for kind in sorted(flows.account_kinds(), key=lambda kind: (kind.folded, kind.code))
+    ]
+    entries = [f"| `{kind.code}` | {_legs(kind)} | {kind.description} |" for kind in flows.entry_kinds()]
+    return "\n".join(
+        [
+            NOTE,
+            "",
+            "# Accounts and flows",
+            "",
+            "Positive is what is owed to the account's owner. An entry that does not fit its row is refused by the ledger,",
+            "and found by `manage.py verify_ledger`.",
+            "",
+            "## Kinds of account",
+            "",
+            "Inline accounts carry their balance; folded ones have a checkpoint plus the postings since.",
+            "",
+            "| kind | whose | what for |",
+            "|---|---|---|",
+            *accounts,
+            "",
+            "## Flows",
+            "",
+            "`+` raises, `-` lowers, `±` may do either; C: in cash, S: in shares. Every leg may be absent, none may be added,",
+            "and the postings of an entry sum to zero in each asset.",
+            "",
+            "| entry | legs | what happens |",
+            "|---|---|---|",
+            *entries,
+            "",
+        ]
+    )
+
+
+def modules_page() -> str:
+    """Each app with its modules, what each is for, and what the app imports of the others."""
+    graph = grimp.build_graph(*APPS, cache_dir=None)
+    lines = [
+        NOTE,
+        "",
+        "# Modules",
+        "",
+        "Imports run one way: `config > payments | funds > wallet > superapp`. Migrations and empty packages are left out.",
+    ]
+    for app in APPS:
+        imported = imports_of(graph, app)
+        others = ", ".join(f"`{other}`" for other in APPS if other in imported) or "nothing of the other apps"
+        lines += ["", f"## {app}", "", f"Imports {others}.", "", "| module | what it is for |", "|---|---|"]
+        lines += [f"| `{module}` | {sentence} |" for module, sentence in _described(app)]
+    return "\n".join([*lines, ""])
+
+
+def imports_of(graph: grimp.ImportGraph, app: str) -> set[str]:
+    """The other apps that modules of `app` import."""
+    return {
+        imported.partition(".")[0]
+        for module in graph.modules
+        if module.partition(".")[0] == app
+        for imported in graph.find_modules_directly_imported_by(module)
+    } - {app}
+
+
+def _legs(kind: flows.EntryKind) -> str:
+    if kind is flows.REVERSAL:
+        return "any"
+    by_asset: defaultdict[str, list[str]] = defaultdict(list)
+    for leg in kind.legs:
+        by_asset[_ASSET[leg.asset_type]].append(f"{_SIGN[leg.direction]}{leg.account.code}")
+    return "; ".join(f"{' '.join(legs)} ({asset})" for asset, legs in by_asset.items()) or "none"
+
+
+def _described(app: str) -> Iterator[tuple[str, str]]:
+    for path in sorted((ROOT / app).rglob("*.py")):
+        if "migrations" in path.parts:
+            continue
+        text = ast.get_docstring(ast.parse(path.read_text()))
+        if text:
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            yield name, " ".join(text.split("\n\n")[0].split()).replace("|", "\\|")
