@@ -16,7 +16,8 @@ import os
 import sys
 from typing import Any
 
-PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 4
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAPABILITY_VERSION_3 = 0x20080522
@@ -37,8 +38,9 @@ def become(uid: int, gid: int, *, search: int | None) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     os.setgroups([])
     os.setresgid(gid, gid, gid)
-    if search is not None:
-        libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    # Without this bit the change of user drops the capability, and access(), which PostgreSQL asks, ignores it.
+    if search is not None and libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) != 0:
+        raise PermissionError("the right to pass folders cannot be kept")
     os.setresuid(uid, uid, uid)
     if search is not None and not _capset(libc, search):
         raise PermissionError("the right to pass folders is not granted")

@@ -19,6 +19,7 @@ import pytest
 import redis
 
 from config.engines import EngineError, Home, lifetime, postgres, processes, valkey
+from config.engines.binaries import postgres_bin
 from config.engines.identity import Identity, engines_identity
 from config.engines.lifetime import Needed
 from tests.waiting import wait_until
@@ -247,8 +248,10 @@ def test_two_checkouts_at_once_one_begun_half_and_one_too_deep_for_sockets(tmp_p
         shutil.rmtree(deep.folder.parent.parent, ignore_errors=True)
 
 
-def test_a_plain_user_runs_engines_of_their_own_and_root_a_folder_only_root_may_enter(tmp_path: Path) -> None:
-    """As root only: the same folder, closed to everyone else, serves root; and `nobody` serves themselves."""
+def test_a_plain_user_runs_engines_of_their_own_and_root_in_a_folder_only_root_may_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root: a checkout closed to everyone else, programs and data, serves root; given to `nobody` it serves them."""
     if os.geteuid() != 0:
         home = Home(_short(tmp_path) / "l")
         lifetime.ensure_running(home, POSTGRES_ONLY)
@@ -259,6 +262,11 @@ def test_a_plain_user_runs_engines_of_their_own_and_root_a_folder_only_root_may_
         return
     closed = _short(tmp_path)
     closed.chmod(0o700)
+    wheel = postgres_bin().parent.parent
+    programs = closed / wheel.name / "pginstall18"
+    shutil.copytree(wheel / "pginstall18", programs)
+    shutil.copytree(wheel.with_suffix(".libs"), closed / f"{wheel.name}.libs")
+    monkeypatch.setattr(postgres, "postgres_bin", lambda: programs / "bin")
     home = Home(closed / "l")
     try:
         lifetime.ensure_running(home, POSTGRES_ONLY)
