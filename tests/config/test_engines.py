@@ -38,6 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     lifetime.ensure_running(home, BOTH)
     yield home
     lifetime.stop(home)
+    lifetime.leave(home)
     shutil.rmtree(home.folder.parent, ignore_errors=True)
 
 
