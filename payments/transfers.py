@@ -23,7 +23,7 @@ from payments.policies import TRANSFER_MAXIMUM
 from payments.threads import open_thread
 from superapp import clock, doorbell, idempotency
 from superapp.ids import uuid7
-from superapp.money import plain, positive
+from superapp.money import minor_unit_decimals, plain, positive
 from wallet import limits, pins
 from wallet.accounts import currency_asset, system_account
 from wallet.flows import IN_TRANSIT
@@ -153,6 +153,6 @@ def _authorise(*, sender_id: UUID, to: Payee, amount: Decimal, currency: str, no
     return {
         "transfer": str(transfer_id),
         "source": str(source.id),
-        "fee": plain(Decimal(0), source.asset.decimals),
+        "fee": plain(Decimal(0), minor_unit_decimals(currency)),
         "arrival": "INSTANT",
     }

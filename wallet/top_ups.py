@@ -20,7 +20,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from superapp import clock, idempotency, outbox
-from superapp.money import plain, positive
+from superapp.money import minor_unit_decimals, plain, positive
 from wallet import limits, rails
 from wallet.activity import Story, tells_of
 from wallet.flows import TOP_UP
@@ -76,7 +76,11 @@ def top_up(*, owner_id: UUID, amount: Decimal, currency: str, key: str, dry_run:
             requested_at=now,
         )
         outbox.emit(INSTRUCT, {"top_up": str(row.id)})
-        return {"top_up": str(row.id), "account": str(account.id), "fee": plain(Decimal(0), account.asset.decimals)}
+        return {
+            "top_up": str(row.id),
+            "account": str(account.id),
+            "fee": plain(Decimal(0), minor_unit_decimals(currency)),
+        }
 
     done = idempotency.once(
         user_id=owner_id,

@@ -83,6 +83,8 @@ STATIC_ROOT = None if SANDBOX else BASE_DIR / "static-collected"
 WHITENOISE_USE_FINDERS = SANDBOX
 
 DEFAULT_CURRENCY = "CNY"
+TOP_UP_RAIL = env.str("TOP_UP_RAIL", default="sandbox" if SANDBOX else "")
+"""The bank connection that new top-ups take, by the name it was registered under (`wallet.rails`)."""
 CURRENCIES = ("CNY", "USD", "EUR", "HKD", "JPY", "SGD", "KWD")
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536

@@ -198,7 +198,7 @@ def test_a_row_that_another_worker_has_claimed_is_passed_over(committed_db: obje
 
     def hold() -> None:
         with transaction.atomic():
-            assert len(settlement._claim(Transfer.State.AUTHORISED, 10)) == 1
+            assert len(Transfer.objects.select_for_update()) == 1
             claimed.set()
             finish.wait(timeout=30)
 

@@ -7,10 +7,11 @@ from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
+from django.conf import LazySettings
 
 from config.settings.environment import BASE_DIR
 from superapp import clock, outbox
-from superapp.errors import IdempotencyKeyReused, InvalidAmount
+from superapp.errors import IdempotencyKeyReused, InvalidAmount, Unavailable
 from superapp.models import IdempotencyKey, OutboxEvent, User
 from superapp.policies import change
 from tests.factories import a_payer, a_person
@@ -300,6 +301,17 @@ def test_refusals_change_nothing(db: None) -> None:
     assert (limited.value.limit, limited.value.remaining) == (Decimal("500.00"), Decimal("500.00"))
     assert limited.value.rule_version > 0
     asked(person, "500.00")
+
+
+def test_without_a_bank_connection_nothing_is_asked_for_and_the_key_stays_free(
+    db: None, settings: LazySettings
+) -> None:
+    person = a_payer("0")
+    settings.TOP_UP_RAIL = "closed"
+    with nothing_changes(), pytest.raises(Unavailable):
+        asked(person, key="k")
+    settings.TOP_UP_RAIL = "sandbox"
+    asked(person, key="k")
 
 
 def test_two_copies_of_a_message_at_once_credit_once(committed_db: object) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 
+from superapp.errors import Unavailable
 from wallet.rails.base import Instruction, Rail, RailAnswer, RailRefused
 
 __all__ = ["Instruction", "Rail", "RailAnswer", "RailRefused", "default_rail", "offers", "rail"]
@@ -28,6 +29,8 @@ def rail(name: str) -> Rail:
 
 
 def default_rail() -> str:
-    """The name of the rail that new top-ups take: settings.TOP_UP_RAIL, in a sandbox the sandbox bank."""
-    chosen = getattr(settings, "TOP_UP_RAIL", "") or ("sandbox" if settings.SUPERAPP_SANDBOX else "")
-    return str(chosen)
+    """The name of the rail that new top-ups take: settings.TOP_UP_RAIL. Raises Unavailable when there is none."""
+    name: str = settings.TOP_UP_RAIL
+    if name not in _makers:
+        raise Unavailable(f"no bank connection is registered under {name!r}; see TOP_UP_RAIL")
+    return name
