@@ -1,6 +1,7 @@
 """The catalogue of funds, and what the viewer has in them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any
@@ -8,13 +9,14 @@ from uuid import UUID
 
 import strawberry
 
-from funds import catalogue, holdings, models
+from funds import catalogue, explanation, holdings, models
 from funds.graphql.types import (
     DayIncome,
     From,
     Fund,
     FundOrder,
     Holding,
+    IncomeExplanation,
     To,
     check_range,
     funds_seen_by,
@@ -73,6 +75,19 @@ class FundsFields(ViewerFields):
             return []
         days = holdings.income_of(person_id=self.person.pk, fund=row, low=from_, high=to)
         return [DayIncome(day=day.day, amount=Money.of(day.amount, row.currency)) for day in days]
+
+    @strawberry.field(
+        description="How the viewer's income of a day was worked out; null for a day that has not been paid and for a "
+        "fund the viewer never held."
+    )
+    def income_explained(
+        self, fund: FundCode, day: Annotated[date, strawberry.argument(description="The day that earned it.")]
+    ) -> IncomeExplanation | None:
+        try:
+            found = explanation.explain(person_id=self.person.pk, fund_code=fund, day=day)
+            return IncomeExplanation.of(found, catalogue.fund_named(fund).currency)
+        except NotFound:
+            return None
 
     @strawberry.field(description="The viewer's fund orders, newest first.")
     def fund_orders(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import strawberry
 
-from funds import holdings, models, orders, yields
+from funds import explanation, holdings, models, orders, yields
 from funds.catalogue import Operation
 from funds.overview import Overview, overviews
 from superapp.graphql.context import Info
@@ -226,6 +226,44 @@ class Holding:
 class DayIncome:
     day: date = strawberry.field(description="The day that earned it.")
     amount: Money = strawberry.field(description="Corrections included; below zero on a day that lost.")
+
+
+@strawberry.type(
+    description="How the viewer's income of one day was worked out, by its latest figure; paid = cut + handedOut."
+)
+class IncomeExplanation:
+    day: date = strawberry.field(description="The day.")
+    revision: int = strawberry.field(description="0 as first published; each correction adds one.")
+    entitled: Money = strawberry.field(
+        description="Shares that counted: effective before the day's end, as known when it was frozen."
+    )
+    income_per_10k: Rate = strawberry.field(description="The fund's income of the day per 10,000 shares.")
+    exact: Rate = strawberry.field(description="entitled x incomePer10k / 10,000, every digit.")
+    cut: Money = strawberry.field(description="The exact income to the minor unit, toward zero.")
+    fraction: Rate = strawberry.field(description="How much of one minor unit the cut took off; from 0 to below 1.")
+    threshold: Rate | None = strawberry.field(
+        description="Larger fractions got one minor unit, equal ones by account; null when nothing was handed out."
+    )
+    handed_out: Money = strawberry.field(description="What came back of all cuts together.")
+    paid: Money = strawberry.field(description="What the day came to.")
+    why: str = strawberry.field(description="What became of what the cuts left over, in English.")
+
+    @classmethod
+    def of(cls, found: explanation.Explanation, currency: str) -> "IncomeExplanation":
+        """The explanation of a day."""
+        return cls(
+            day=found.day,
+            revision=found.revision,
+            entitled=Money.of(found.entitled, currency),
+            income_per_10k=Rate(found.per_10k),
+            exact=Rate(found.exact),
+            cut=Money.of(found.cut, currency),
+            fraction=Rate(found.fraction),
+            threshold=_rate(found.threshold),
+            handed_out=Money.of(found.handed_out, currency),
+            paid=Money.of(found.paid, currency),
+            why=found.why,
+        )
 
 
 def funds_seen_by(person_id: UUID | None, rows: Sequence[models.Fund]) -> list[Fund]:

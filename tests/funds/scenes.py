@@ -225,7 +225,7 @@ def canonical_dump() -> list[tuple[Any, ...]]:
             ORDER BY 1, 2, 3, 4, 6, 7
             """
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def is_paid(fund: Fund, day: str) -> bool:

@@ -1,0 +1,97 @@
+"""A person's income of one day, explained: every digit of it, from the run that paid it, so that anyone can recompute it."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection
+
+from funds import catalogue
+from funds.arithmetic import FRACTION_UNITS, income_of, step_of
+from funds.entitlement import BASIS_SQL, basis_params
+from funds.income_figures import figures_of
+from funds.models import Fund, FundDay
+from superapp.errors import NotFound
+from wallet.flows import FUND
+from wallet.models import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """paid = cut + handed_out. `revision` says which figure of the day ruled."""
+
+    day: date
+    revision: int
+    entitled: Decimal
+    """Shares that counted for the day: all that was effective before its end, as known when it was frozen."""
+    per_10k: Decimal
+    exact: Decimal
+    """entitled x per_10k / 10,000, every digit."""
+    cut: Decimal
+    """exact, to the minor unit, toward zero."""
+    fraction: Decimal
+    """How much of one minor unit the cut took off: at least 0, below 1."""
+    handed_out: Decimal
+    """What came back of all cuts together: one minor unit, or nothing."""
+    threshold: Decimal | None
+    """Fractions above this one got a step; None when nothing was handed out."""
+    why: str
+
+    @property
+    def paid(self) -> Decimal:
+        """What the day came to for this person."""
+        return self.cut + self.handed_out
+
+
+def explain(*, person_id: UUID, fund_code: str, day: date) -> Explanation:
+    """How the person's income of a paid day was worked out, by its latest figure.
+
+    Raises NotFound for an unknown fund, a day that has not been paid, and a person who never held the fund.
+    """
+    fund = catalogue.fund_named(fund_code)
+    asset = catalogue.share_asset(fund)
+    account = Account.objects.filter(owner_id=person_id, kind=FUND.code, asset=asset).first()
+    frozen = FundDay.objects.select_related("closed_by").filter(fund=fund, day=day, closed_by__isnull=False).first()
+    if account is None or frozen is None or frozen.closed_by is None:
+        raise NotFound(what="income")
+    figures = figures_of(frozen.closed_by)
+    rule = figures.rule()
+    entitled = _entitled(fund, frozen, account)
+    income = income_of(entitled=entitled, per_10k=rule.per_10k, decimals=asset.decimals)
+    reached = (
+        bool(entitled)
+        and rule.threshold is not None
+        and rule.threshold.reaches(fraction=income.fraction, account=account.id)
+    )
+    return Explanation(
+        day=day,
+        revision=frozen.closed_by.revision,
+        entitled=entitled,
+        per_10k=rule.per_10k,
+        exact=income.exact,
+        cut=income.cut,
+        fraction=Decimal(income.fraction) / FRACTION_UNITS,
+        handed_out=rule.step if reached else Decimal(0),
+        threshold=Decimal(rule.threshold.fraction) / FRACTION_UNITS if rule.threshold else None,
+        why=_why(fund, figures.steps or 0, reached=reached),
+    )
+
+
+def _entitled(fund: Fund, frozen: FundDay, account: Account) -> Decimal:
+    with connection.cursor() as cursor:
+        cursor.execute(BASIS_SQL, basis_params(fund, frozen, low=account.id, high=account.id))
+        row = cursor.fetchone()
+    return Decimal(row[2]).quantize(step_of(catalogue.share_asset(fund).decimals)) if row else Decimal(0)
+
+
+def _why(fund: Fund, steps: int, *, reached: bool) -> str:
+    if fund.leftover == Fund.Leftover.CARRY:
+        return "What the cuts left over was carried to the next day."
+    if fund.leftover == Fund.Leftover.LEAVE_IN_FUND:
+        return "What the cuts left over stayed in the fund."
+    if not steps:
+        return "The cuts of all holders left nothing over."
+    who = "yours was among them" if reached else "yours was not among them"
+    verb = "handed out" if steps > 0 else "taken"
+    return f"{abs(steps)} minor units were {verb}, to the largest cut fractions, ties by account: {who}."
