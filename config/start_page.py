@@ -46,7 +46,7 @@ class Waiting:
 
 def what_waits(user: User) -> list[Waiting]:
     """Every line whose list this operator may see."""
-    lines = [
+    lines: list[tuple[type[Model], Waiting]] = [
         *_in_state(Transfer, "authorised_at", authorised="Transfers in transit", returning="Transfers going back"),
         *_in_state(TopUp, "requested_at", instructed="Top-ups the bank has not answered"),
         *_in_state(FundOrder, "placed_at", placed="Fund orders placed", left="Redemptions to be paid out"),

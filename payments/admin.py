@@ -1,5 +1,7 @@
 """The back office's pages for payments: transfers, each linked to its people, accounts and entries. Read-only."""
 
+from uuid import UUID
+
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -37,20 +39,25 @@ class PartyFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's form
         """Only the person who is asked for, by name."""
-        person = User.objects.filter(pk=self._asked()).first() if self._asked() else None
-        return [(str(person.pk), str(person))] if person else []
+        return [(str(person.pk), str(person)) for person in User.objects.filter(pk=self._asked())]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Transfer]) -> QuerySet[Transfer]:  # noqa: ARG002
         """Through the person's threads: each has an index of its own for either side."""
+        if self.value() is None:
+            return queryset
         asked = self._asked()
-        return queryset.filter(Q(thread__low=asked) | Q(thread__high=asked)) if asked else queryset
+        return queryset.filter(Q(thread__low=asked) | Q(thread__high=asked))
 
     def has_output(self) -> bool:
-        """Shown even for someone without a page, so that the list says what it was narrowed to."""
-        return bool(self._asked())
+        """Shown whenever someone is asked for, so that the list says what it was narrowed to."""
+        return self.parameter_name in self.used_parameters
 
-    def _asked(self) -> str | None:
-        return self.used_parameters.get(self.parameter_name)
+    def _asked(self) -> UUID:
+        """The person's id; of nobody when what stands in the address is no id."""
+        try:
+            return UUID(self.used_parameters.get(self.parameter_name))
+        except (TypeError, ValueError):
+            return UUID(int=0)
 
 
 @admin.register(Transfer)

@@ -98,5 +98,6 @@ def test_a_place_that_was_made_up_shows_the_first_page(office: Client) -> None:
     for address in (
         f"/admin/wallet/account/{account.pk}/change/?before=x'--",
         f"/admin/wallet/journalentry/{entry.pk}/change/?after=nonsense",
+        "/admin/payments/transfer/?party=nobody",
     ):
         assert office.get(address).status_code == 200

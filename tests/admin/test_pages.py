@@ -87,7 +87,7 @@ def test_the_first_page_says_what_waits(office: Client) -> None:
     top_ups.top_up(owner_id=mei.pk, amount=Decimal("4109.00"), currency="CNY", key="never-decided")
     TopUp.objects.filter(state="requested").update(state="instructed")
     BankCallback.objects.create(
-        rail="sandbox", reference="r", instruction="x", status="confirmed", amount=1, currency="CNY",
+        rail="sandbox", reference="r", instruction="x", status="confirmed", amount=Decimal(1), currency="CNY",
         outcome="unknown", received_at=TopUp.objects.latest("id").requested_at,
     )  # fmt: skip
     page = text_of(office.get("/admin/"))

@@ -20,7 +20,7 @@ from wallet import pins
 from wallet.models import Account, TopUp
 
 
-def balances() -> dict[str, Decimal]:
+def balances() -> dict[str | None, Decimal]:
     return dict(Account.objects.filter(kind="wallet").values_list("owner__handle", "balance"))
 
 

@@ -134,7 +134,8 @@ class AccountAdmin(ReadOnlyAdmin):
             for posting in page.postings
         ]
         context |= {"lines": lines, "next_place": page.next_place, "is_first_page": not before}
-        return super().render_change_form(request, context, **options)
+        page_shown: HttpResponse = super().render_change_form(request, context, **options)
+        return page_shown
 
     def trial_balance_view(self, request: HttpRequest) -> HttpResponse:
         """Every asset, added up."""
@@ -250,7 +251,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             for posting in page.postings
         ]
         context |= {"lines": lines, "next_place": page.next_place, "is_first_page": not after}
-        return super().render_change_form(request, context, **options)
+        page_shown: HttpResponse = super().render_change_form(request, context, **options)
+        return page_shown
 
     @display(description="Kind", ordering="kind")
     def shown_kind(self, entry: JournalEntry) -> str:
