@@ -29,7 +29,6 @@ INSTALLED_APPS = [
     "allauth.usersessions",
     "allauth.headless",
     "djmoney",
-    "strawberry_django",
     "superapp",
     "wallet",
     "payments",
