@@ -10,7 +10,6 @@ leaves all of its rows due. Repeating, losing or reordering messages changes not
 Refused credits go back in a transaction of their own, because its locks (senders) come in another order than these.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -32,17 +31,19 @@ RETRY_RETURN_AFTER = timedelta(minutes=10)
 State = Transfer.State
 
 _CLAIM = """
-SELECT id FROM payments_transfer
- WHERE state = %(state)s AND due_at <= %(now)s
- ORDER BY due_at, id
- LIMIT %(limit)s
-   FOR UPDATE SKIP LOCKED
+SELECT count(*), array_agg(id)::text
+  FROM (SELECT id FROM payments_transfer
+         WHERE state = %(state)s AND due_at <= %(now)s
+         ORDER BY due_at, id
+         LIMIT %(limit)s
+           FOR UPDATE SKIP LOCKED) due
 """
 
+# The ids are named as a list, not joined: a batch is looked up by key, however many transfers there have ever been.
 _LEGS = """
 SELECT t.id AS item, 2 * t.place + leg.number AS position, leg.account_id, leg.amount, t.id AS subject
-  FROM (SELECT t.*, c.place FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS c (id, place)
-          JOIN payments_transfer t ON t.id = c.id) t
+  FROM (SELECT t.*, row_number() OVER (ORDER BY t.due_at, t.id) AS place
+          FROM payments_transfer t WHERE t.id = ANY(%(ids)s::uuid[])) t
   JOIN (SELECT s.id, a.code FROM wallet_account s JOIN wallet_asset a ON a.id = s.asset_id
          WHERE s.kind = %(in_transit)s AND s.owner_id IS NULL AND s.scope = '' AND s.slot = 0) s ON s.code = t.currency
  CROSS JOIN LATERAL (VALUES (0, s.id, -t.amount), (1, t.{credited}, t.amount)) AS leg (number, account_id, amount)
@@ -53,7 +54,7 @@ _ACCOUNTS = "SELECT t.{credited} FROM payments_transfer t WHERE t.id = ANY(%(ids
 _END = """
 UPDATE payments_transfer t
    SET state = %(ended)s, {entry} = p.entry_id, ended_at = %(set_recorded_at)s
-  FROM posted p WHERE t.id = p.item
+  FROM posted p WHERE t.id = p.item AND t.id = ANY(%(ids)s::uuid[])
 """
 
 _REFUSED = """
@@ -80,8 +81,8 @@ class Settled:
 def settle_due(*, limit: int = BATCH) -> Settled:
     """One batch of due transfers, credited in one transaction; refused ones are set on their way back."""
     with transaction.atomic(durable=True):
-        ids = _claim(State.AUTHORISED, limit)
-        if not ids:
+        claimed, ids = _claim(State.AUTHORISED, limit)
+        if not claimed:
             return Settled(ended=0, refused=0)
         refused = _credit(
             ids, kind=TRANSFER_SETTLED, ended=State.SETTLED, credited="recipient_account_id", entry="settled_entry_id"
@@ -98,7 +99,7 @@ def settle_due(*, limit: int = BATCH) -> Settled:
                         "reasons": list(refused.values()),
                     },
                 )
-    return Settled(ended=len(ids) - len(refused), refused=len(refused))
+    return Settled(ended=claimed - len(refused), refused=len(refused))
 
 
 def return_refused(*, limit: int = BATCH) -> Settled:
@@ -107,15 +108,15 @@ def return_refused(*, limit: int = BATCH) -> Settled:
     One that the sender's wallet cannot take either stays RETURNING and is tried again later; an operator sees it.
     """
     with transaction.atomic(durable=True):
-        ids = _claim(State.RETURNING, limit)
-        if not ids:
+        claimed, ids = _claim(State.RETURNING, limit)
+        if not claimed:
             return Settled(ended=0, refused=0)
         refused = _credit(
             ids, kind=TRANSFER_RETURNED, ended=State.RETURNED, credited="sender_account_id", entry="returned_entry_id"
         )
         if refused:
             Transfer.objects.filter(id__in=list(refused)).update(due_at=clock.now() + RETRY_RETURN_AFTER)
-    return Settled(ended=len(ids) - len(refused), refused=len(refused))
+    return Settled(ended=claimed - len(refused), refused=len(refused))
 
 
 def settle_everything_due(*, batches: int = 50) -> int:
@@ -130,18 +131,20 @@ def settle_everything_due(*, batches: int = 50) -> int:
     return ended
 
 
-def _claim(state: State, limit: int) -> list[UUID]:
+def _claim(state: State, limit: int) -> tuple[int, str]:
+    """How many were claimed, and their ids as the literal of an array: they only go back to the database."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, {"state": state, "now": clock.now(), "limit": limit})
-        return [row[0] for row in cursor.fetchall()]
+        count, ids = cursor.fetchone()
+        return count, ids or "{}"
 
 
-def _credit(ids: Sequence[UUID], *, kind: EntryKind, ended: State, credited: str, entry: str) -> dict[UUID, str]:
+def _credit(ids: str, *, kind: EntryKind, ended: State, credited: str, entry: str) -> dict[UUID, str]:
     result = post_set(
         kind=kind,
         legs=_LEGS.format(credited=credited),
         accounts=_ACCOUNTS.format(credited=credited),
-        params={"ids": list(ids), "in_transit": IN_TRANSIT.code, "ended": ended},
+        params={"ids": ids, "in_transit": IN_TRANSIT.code, "ended": ended},
         then=[_END.format(entry=entry)],
     )
     return result.refused

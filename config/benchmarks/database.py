@@ -68,10 +68,9 @@ def fill(
         return cursor.rowcount
 
 
-def settle_down() -> None:
-    """Lets the planner know the filled tables, and starts from a clean page: vacuum, then a checkpoint's worth of quiet."""
-    with roles.as_owner(), connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
+def settle_down(table: str = "") -> None:
+    """Lets the planner know what was filled, as autovacuum does after a while."""
+    _as_owner(f"VACUUM ANALYZE {table}")
 
 
 def _as_owner(sql: str) -> None:

@@ -1,0 +1,97 @@
+"""Real Celery workers for one benchmark: started as in production, listening to a queue of their own."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from celery import current_app
+
+from config.benchmarks.clients import in_mb
+from config.runner import DRAIN_SECONDS, worker_command
+
+SWEEP_SECONDS = 2.0
+"""How often a bell is rung again while work is left, as beat does."""
+
+DEADLINE_SECONDS = 600.0
+LOOK_SECONDS = 0.005
+
+
+class WorkStalled(RuntimeError):
+    """Workers did not finish in time."""
+
+
+class Workers:
+    """Running workers. `peak_memory_mb` is known once they have ended."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        self.peak_memory_mb = 0.0
+
+    def ring(self, task: str, *, times: int = 1, **arguments: str | int) -> None:
+        """Tells them to look; as often as there are workers to be woken."""
+        for _ in range(times):
+            current_app.send_task(task, kwargs=arguments, queue=self.queue, ignore_result=True)
+
+    def work_until(self, done: Callable[[], bool], *, task: str, times: int) -> float:
+        """Rings, and answers with the seconds until `done()`; rings again every few seconds, as the sweep would.
+
+        Raises WorkStalled after ten minutes.
+        """
+        started = time.perf_counter()
+        self.ring(task, times=times)
+        rung = started
+        while not done():
+            now = time.perf_counter()
+            if now - started > DEADLINE_SECONDS:
+                raise WorkStalled(f"{task} was not finished after {DEADLINE_SECONDS:.0f} seconds.")
+            if now - rung > SWEEP_SECONDS:
+                self.ring(task, times=times)
+                rung = now
+            time.sleep(LOOK_SECONDS)
+        return time.perf_counter() - started
+
+
+@contextmanager
+def celery_workers(count: int, *, url: str) -> Iterator[Workers]:
+    """So many worker processes on the database at `url`; ended, and their queue removed, when the block ends."""
+    workers = Workers(queue=f"superapp-benchmark-{os.getpid()}-{count}")
+    process = subprocess.Popen(
+        worker_command(processes=count),
+        env=os.environ | _environment(workers.queue, url),
+        cwd=Path(__file__).resolve().parent.parent.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is ours to handle
+    )
+    try:
+        yield workers
+    finally:
+        workers.peak_memory_mb = _end(process)
+        _remove_queue(workers.queue)
+
+
+def _environment(queue: str, url: str) -> Mapping[str, str]:
+    return {"DATABASE_URL": url, "CELERY_TASK_DEFAULT_QUEUE": queue, "SUPERAPP_PROCESS": "worker"}
+
+
+def _end(process: "subprocess.Popen[bytes]") -> float:
+    """Lets the workers finish, then ends them; the peak memory of the largest, in MB."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    gives_up_at = time.monotonic() + DRAIN_SECONDS
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return in_mb(usage.ru_maxrss)
+        if time.monotonic() > gives_up_at:
+            process.kill()
+        time.sleep(LOOK_SECONDS)
+
+
+def _remove_queue(queue: str) -> None:
+    with current_app.connection_for_write() as connection:
+        connection.default_channel.queue_delete(queue)
