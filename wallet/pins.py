@@ -22,7 +22,7 @@ from uuid import UUID
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from superapp import clock
 from wallet.errors import PinAlreadySet, PinLocked, PinNotSet, PinRequired, PinWeak, PinWrong
@@ -122,13 +122,23 @@ def _why_no_look(user_id: UUID) -> PinNotSet | PinLocked:
 @contextmanager
 def _in_line(user_id: UUID) -> Iterator[None]:
     name = (_ADVISORY_CLASS << 32) | (user_id.int & 0xFFFFFFFF)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [name])
+    _of_the_line("SELECT pg_advisory_lock(%s)", name)
     try:
         yield
     finally:
+        _of_the_line("SELECT pg_advisory_unlock(%s)", name)
+
+
+def _of_the_line(statement: str, name: int) -> None:
+    """Steps into the line or out of it. The place belongs to the session and outlives its transactions: where a fault
+    leaves it open whether it was taken or given up, the session is ended, or its next user would keep it for ever.
+    """
+    try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [name])
+            cursor.execute(statement, [name])
+    except DatabaseError:
+        connection.close()
+        raise
 
 
 def _keyed(user_id: UUID, pin: str) -> str:
