@@ -2,6 +2,7 @@
 
 from allauth.account.decorators import secure_admin_login
 from allauth.headless.constants import Client
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
@@ -16,6 +17,7 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}superapp/favicon.svg")),
     path("graphql/", endpoint(schema), name="graphql"),
     path("graphql/sandbox-sign-in/", take_place, name="sandbox-sign-in"),
     path("admin/", admin.site.urls),

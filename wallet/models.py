@@ -208,6 +208,9 @@ class PaymentPin(models.Model):
     locked_until = models.DateTimeField(null=True, blank=True, help_text="No look is taken before this instant.")
     changed_at = models.DateTimeField()
 
+    class Meta:
+        verbose_name = "payment PIN"
+
     def __str__(self) -> str:
         return f"PIN of {self.user_id}"
 

@@ -1,5 +1,7 @@
 """The back office: Django admin under the Unfold theme. What the menu holds is in `superapp.back_office`."""
 
+from django.templatetags.static import static
+
 from config.settings.environment import SANDBOX
 
 LOGIN_URL = "account_login"
@@ -11,6 +13,9 @@ UNFOLD = {
     "SITE_HEADER": "Superapp",
     "SITE_SUBHEADER": "Back office",
     "SITE_SYMBOL": "account_balance",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("superapp/favicon.svg")},
+    ],
     "SITE_URL": "/graphql/" if SANDBOX else None,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

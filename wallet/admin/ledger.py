@@ -230,7 +230,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     fieldsets = [
         (None, {"fields": ["what", ("about", "id")]}),
-        (None, {"fields": [("effective_at", "recorded_at", "tx"), ("reverses_link", "reversed_by")]}),
+        (None, {"fields": [("effective_at", "recorded_at"), ("reverses_link", "reversed_by"), "tx"]}),
     ]
     readonly_fields = ["id", "what", "about", "reverses_link", "reversed_by"]
     change_form_outer_after_template = "wallet/entry_postings.html"

@@ -6,6 +6,7 @@ from unfold.decorators import display
 
 from superapp import back_office
 from superapp.admin import EMPTY, PERSON_LINKS, ReadOnlyAdmin, ReadOnlyInline
+from superapp.errors import InvalidAmount
 from superapp.figures import figure
 from superapp.money import minor_unit_decimals
 from wallet.admin.links import entry_link, link, list_address, page_of, person_link
@@ -21,14 +22,27 @@ back_office.ICONS |= {
 }
 
 
+def _as_said(message: BankCallback) -> SafeString | str:
+    """The amount of a bank's message; one that does not fit its currency, or in none of ours, with all its digits."""
+    try:
+        return figure(message.amount, minor_unit_decimals(message.currency), message.currency)
+    except InvalidAmount:
+        return figure(message.amount, 4, message.currency)
+
+
 class BankMessages(ReadOnlyInline):
     """What the bank said of a top-up, as it came."""
 
     model = BankCallback
     verbose_name_plural = "What the bank said"
     ordering = ["received_at"]
-    fields = ["reference", "status", "amount", "currency", "reason", "outcome", "received_at"]
+    fields = ["reference", "status", "shown_amount", "reason", "outcome", "received_at"]
     readonly_fields = fields
+
+    @display(description="Amount")
+    def shown_amount(self, message: BankCallback) -> SafeString | str:
+        """As the bank has it."""
+        return _as_said(message)
 
 
 @admin.register(TopUp)
@@ -91,8 +105,8 @@ class BankMessageAdmin(ReadOnlyAdmin):
 
     @display(description="Amount", ordering="amount")
     def shown_amount(self, message: BankCallback) -> SafeString | str:
-        """As the bank has it: its currency may be one that we do not carry, so nothing is cut off."""
-        return figure(message.amount.normalize(), 4, message.currency)
+        """As the bank has it."""
+        return _as_said(message)
 
     @display(
         description="What it did",

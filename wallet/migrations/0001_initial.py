@@ -47,6 +47,9 @@ class Migration(migrations.Migration):
                 ),
                 ("changed_at", models.DateTimeField()),
             ],
+            options={
+                "verbose_name": "payment PIN",
+            },
         ),
         migrations.CreateModel(
             name="SandboxBankOrder",
