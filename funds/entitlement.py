@@ -8,7 +8,7 @@ Freezing D, each step its own transaction:
 
 | step | when | what it does |
 |---|---|---|
-| close the door | D is over, D - 1 is paid, every order that counts from D or before is final | `frozen_through` = D |
+| close the door | D is over, D - 1 is paid, nothing is being corrected, orders of D and before are final | `frozen_through` = D |
 | horizon | the door is closed | keeps the next transaction's number |
 | frozen | every transaction below the horizon has ended | `frozen_at` |
 
@@ -27,8 +27,9 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from funds import catalogue
+from funds.income_figures import INCOME_RUN
 from funds.models import Fund, FundDay, FundOrder
-from superapp import clock
+from superapp import clock, runs
 
 # `available` serves losses and corrections: what can be taken from an account without touching its holds.
 BASIS_SQL = """
@@ -90,6 +91,10 @@ def what_is_awaited(fund: Fund, day: date) -> str | None:
     last = FundDay.objects.filter(fund=fund).exclude(day=day).order_by("-day").first()
     if day != fund.first_day and (last is None or last.day != day - timedelta(days=1) or last.closed_by_id is None):
         return f"the income of {day - timedelta(days=1)} has not been paid"
+    # Else whether a correction earns on this day would depend on which of its batches had been posted.
+    correction = runs.unfinished().filter(kind=INCOME_RUN, scope=fund.code, day__lt=day).first()
+    if correction is not None:
+        return f"the correction of {correction.day} is being posted"
     waiting = FundOrder.objects.filter(fund=fund, state=FundOrder.State.PLACED, effective_day__lte=day).count()
     return f"{waiting} orders that count from {day} or before are not final" if waiting else None
 

@@ -19,20 +19,21 @@ A corrected y is a run of its own, for the same day and on the same basis, that 
 
 import time
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F, Max
 
 from funds import income_batches, income_days
 from funds.catalogue import zone_of
 from funds.entitlement import freeze
-from funds.income_figures import Figures, figures_of
+from funds.income_figures import INCOME_RUN, Figures, figures_of
 from funds.models import Fund, FundDay, Yield
 from superapp import clock, doorbell, runs
 from superapp.models import Run
 
-KIND = "fund_income"
+KIND = INCOME_RUN
 WORK_TASK = "funds.work_income_run"
 HELPERS = 4
 """How many workers are called to a stage with more than one batch."""
@@ -76,29 +77,58 @@ def step(run_id: UUID) -> bool:
 
 
 def _open_next_day(fund: Fund) -> None:
-    last = FundDay.objects.filter(fund=fund, closed_by__isnull=False).order_by("-day").first()
-    day = last.day + timedelta(days=1) if last else fund.first_day
-    if day >= clock.today(zone_of(fund)) or Run.objects.filter(kind=KIND, scope=fund.code, day=day).exists():
+    if _next_figure(fund) is None:
         return
-    figure = Yield.objects.filter(fund=fund, day=day).order_by("-revision").first()
-    if figure is not None:
-        _open(fund, day, figure, base=None)
+    with transaction.atomic():
+        _be_the_only_opener(fund)
+        figure = _next_figure(fund)
+        if figure is not None:
+            _open(fund, figure, base=None)
 
 
 def _open_corrections(fund: Fund) -> None:
+    if not _corrections(fund):
+        return
+    with transaction.atomic():
+        _be_the_only_opener(fund)
+        for figure, base in _corrections(fund):
+            _open(fund, figure, base=base)
+
+
+def _be_the_only_opener(fund: Fund) -> None:
+    """Without it two starters could open two runs for one day on two revisions of its figure, and each would pay it whole.
+
+    The lock is the one under which a day is frozen: a day's door closes either before a correction is opened or after it
+    has been posted.
+    """
+    Fund.objects.select_for_update(no_key=True).get(pk=fund.pk)
+
+
+def _next_figure(fund: Fund) -> Yield | None:
+    """The figure of the first day that has no run yet, once the day is over and it is known."""
+    last = FundDay.objects.filter(fund=fund, closed_by__isnull=False).order_by("-day").first()
+    day = last.day + timedelta(days=1) if last else fund.first_day
+    if day >= clock.today(zone_of(fund)) or Run.objects.filter(kind=KIND, scope=fund.code, day=day).exists():
+        return None
+    return Yield.objects.filter(fund=fund, day=day).order_by("-revision").first()
+
+
+def _corrections(fund: Fund) -> list[tuple[Yield, Run]]:
+    """Figures that are newer than what their day was paid by, each with the run that paid it."""
     corrected = (
         FundDay.objects.filter(fund=fund, closed_by__isnull=False, fund__yields__day=F("day"))
         .annotate(newest=Max("fund__yields__revision"))
         .filter(newest__gt=F("closed_by__revision"))
         .select_related("closed_by")
     )
-    for paid in corrected.order_by("day"):
-        if not runs.unfinished().filter(kind=KIND, scope=fund.code, day=paid.day).exists():
-            figure = Yield.objects.filter(fund=fund, day=paid.day).order_by("-revision")[0]
-            _open(fund, paid.day, figure, base=paid.closed_by)
+    return [
+        (Yield.objects.filter(fund=fund, day=paid.day).order_by("-revision")[0], paid.closed_by)
+        for paid in corrected.order_by("day")
+        if paid.closed_by and not runs.unfinished().filter(kind=KIND, scope=fund.code, day=paid.day).exists()
+    ]
 
 
-def _open(fund: Fund, day: date, figure: Yield, *, base: Run | None) -> None:
+def _open(fund: Fund, figure: Yield, *, base: Run | None) -> None:
     figures = Figures(
         decimals=income_days.decimals_of(fund),
         leftover=fund.leftover,
@@ -106,10 +136,12 @@ def _open(fund: Fund, day: date, figure: Yield, *, base: Run | None) -> None:
         net_income=figure.net_income,
         base=base.pk if base else None,
     )
-    runs.open_run(KIND, fund.code, day, revision=figure.revision, figures=figures.stored())
+    runs.open_run(KIND, fund.code, figure.day, revision=figure.revision, figures=figures.stored())
 
 
 def _begin(fund: Fund, run: Run) -> bool:
+    if figures_of(run).base is not None and FundDay.objects.filter(fund=fund, horizon__isnull=True).exists():
+        return False  # a later day is just being frozen: this correction must not be half before its horizon
     before = FundDay.objects.filter(fund=fund, day=run.day).values_list("horizon", "frozen_at").first()
     frozen = freeze(fund, run.day)
     if frozen is None:

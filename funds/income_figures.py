@@ -15,6 +15,9 @@ from funds.leftover import Threshold
 from funds.models import Fund
 from superapp.models import Run, RunBatch
 
+INCOME_RUN = "fund_income"
+"""The kind of the runs these are the figures of."""
+
 
 class Stage(StrEnum):
     """What a counting run's batches are read for."""

@@ -62,7 +62,10 @@ INSERT_SQL = f"""
 
 
 def send_on(*, fund: Fund, run: Run) -> int:
-    """Sends on one set of the incomes this run posted to holdings that had left. Says how many; 0: none is left."""
+    """Sends on one set of the incomes this run posted to holdings that had left. 0: none is left.
+
+    Otherwise the number of accounts looked at, also when another worker has sent them on meanwhile: there may be a next set.
+    """
     params: dict[str, Any] = {
         "fund": fund.pk,
         "run": run.pk,
@@ -77,7 +80,7 @@ def send_on(*, fund: Fund, run: Run) -> int:
             return 0
         params["leave_day"] = leave_day
         cursor.execute(LOCK_SQL, params)
-        params["accounts"] = [row[0] for row in cursor.fetchall()]
+        accounts = params["accounts"] = [row[0] for row in cursor.fetchall()]
         cursor.execute(INSERT_SQL, params)
         orders = [row[0] for row in cursor.fetchall()]
         post_set(
@@ -90,4 +93,4 @@ def send_on(*, fund: Fund, run: Run) -> int:
         )
         # What a holder no longer has cannot go on; such an order ends with nothing.
         FundOrder.objects.filter(pk__in=orders, state=FundOrder.State.PLACED).update(state=FundOrder.State.CANCELLED)
-    return len(orders)
+    return len(accounts)

@@ -8,8 +8,9 @@
 | `pay_out_due` | once settled | redemptions LEFT → PAID | redemptions → wallet |
 
 Orders are claimed with FOR UPDATE SKIP LOCKED, oldest day first, so any number of workers share the work and none waits for
-another; a worker that dies leaves its orders as they were. Confirmations go before leaving, so that a redemption of all
-takes along what is confirmed at the same instant. Each function answers how many orders it moved; 0: nothing is due.
+another; a worker that dies leaves its orders as they were. A fund's days go one by one, on each confirmations before leaving,
+whoever comes by and however late: a redemption of all takes along what is confirmed at the same instant, and nothing that is
+confirmed on a later day. Each function answers how many orders it moved; 0: nothing is due.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Case, When
 
 from funds import catalogue
 from funds.flows import MANAGER_SETTLEMENT, REDEMPTION_LEFT, REDEMPTION_PAID, SUBSCRIPTION_CONFIRMED
@@ -37,6 +39,9 @@ SETS_PER_MESSAGE = 40
 """How many sets one task moves before it lets the next message go on."""
 
 OneSet = Callable[[], int]
+
+IN_TURN = Case(When(side=FundOrder.Side.SUBSCRIBE, then=0), default=1)
+"""Which side goes first on a day."""
 
 _S = FundOrder.State
 
@@ -248,14 +253,17 @@ def _reject(order_ids: list[UUID]) -> None:
 
 
 def _oldest_due(side: FundOrder.Side) -> DueSet | None:
-    """The earliest day of any fund that has come and has orders waiting."""
+    """The earliest day of any fund on which orders of this side are next in turn.
+
+    Looked at before any lock: an order that is placed now counts from a day to come, so what is next stays next until done.
+    """
     found: DueSet | None = None
     for fund in Fund.objects.order_by("code"):
         today = clock.today(catalogue.zone_of(fund))
-        first = FundOrder.objects.filter(fund=fund, side=side, state=_S.PLACED, effective_day__lte=today)
-        day = first.order_by("effective_day", "id").values_list("effective_day", flat=True).first()
-        if day is not None and (found is None or day < found.day):
-            found = DueSet(fund=fund, day=day)
+        waiting = FundOrder.objects.filter(fund=fund, state=_S.PLACED, effective_day__lte=today)
+        first = waiting.order_by("effective_day", IN_TURN).values_list("effective_day", "side").first()
+        if first is not None and first[1] == side and (found is None or first[0] < found.day):
+            found = DueSet(fund=fund, day=first[0])
     return found
 
 

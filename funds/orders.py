@@ -35,7 +35,7 @@ from wallet.errors import WalletNotOpen
 from wallet.flows import FUND, FUND_ORDERS, WALLET
 from wallet.holds import PlaceHold, ReleaseHold
 from wallet.ledger import Leg, Plan, lock_accounts, post
-from wallet.models import Account
+from wallet.models import Account, Hold
 
 _S = FundOrder.State
 
@@ -130,20 +130,21 @@ def cut_off_of(order: FundOrder) -> datetime:
 
 
 def give_back(order: FundOrder, *, end: FundOrder.State) -> None:
-    """Ends a placed order without effect, in the caller's transaction, which has locked its row."""
+    """Ends a placed order without effect, in the caller's transaction, which has locked its row.
+
+    What it holds cannot change meanwhile: a loss that takes from holds locks their orders first, and may have left nothing.
+    """
+    entry_id: UUID | None = None
     if order.side == FundOrder.Side.SUBSCRIBE:
         cash = catalogue.cash_asset(order.fund)
         amount = order.amount or Decimal(0)
         waiting = system_account(FUND_ORDERS, cash, scope=order.fund.code)
         legs = [Leg(waiting, -amount), Leg(order.cash_account_id, amount)]
-        plan = Plan(kind=SUBSCRIPTION_RETURNED, subject=order.id, legs=legs)
-    else:
-        holds = [ReleaseHold(account=order.share_account_id, hold_id=order.hold_id)] if order.hold_id else []
-        plan = Plan(kind=REDEMPTION_PLACED, subject=order.id, legs=[], holds=holds)
-    posted = post(plan)[0]
-    FundOrder.objects.filter(pk=order.pk, state=_S.PLACED).update(
-        state=end, ended_entry_id=posted.entry_id if plan.legs else None
-    )
+        entry_id = post(Plan(kind=SUBSCRIPTION_RETURNED, subject=order.id, legs=legs))[0].entry_id
+    elif order.hold_id and Hold.objects.filter(pk=order.hold_id, state=Hold.State.OPEN).exists():
+        release = ReleaseHold(account=order.share_account_id, hold_id=order.hold_id)
+        post(Plan(kind=REDEMPTION_PLACED, subject=order.id, legs=[], holds=[release]))
+    FundOrder.objects.filter(pk=order.pk, state=_S.PLACED).update(state=end, ended_entry_id=entry_id)
 
 
 def _place_subscription(person_id: UUID, fund_code: str, amount: Decimal, currency: str) -> dict[str, str]:
