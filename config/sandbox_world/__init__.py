@@ -84,6 +84,17 @@ def is_complete() -> bool:
     return IdempotencyKey.objects.filter(key=LAST_STEP, operation="sendMoney").exists()
 
 
+def who_can_sign_in() -> list[str]:
+    """The people of this world and how they sign in, a line each; nobody when this is another world."""
+    if not (settings.SUPERAPP_SANDBOX and is_complete()):
+        return []
+    return [
+        f"Password of everyone here: {PASSWORD}",
+        f"  Operator  {OPERATOR}",
+        *(f"  {person.name:<8}  {person.phone}   handle {person.handle}, payment PIN {PIN}" for person in PEOPLE),
+    ]
+
+
 def build(tell: Callable[[str], None] = lambda _line: None) -> None:
     """Makes the world, or what is missing of it. `tell` hears of each step. Raises NotEmpty."""
     if not settings.SUPERAPP_SANDBOX:

@@ -65,13 +65,14 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         if sandbox_world.is_wanted():
             self.stdout.write("An empty database: seeding a small world ...")
-            call_command("seed")
+            sandbox_world.build(lambda line: self.stdout.write(f"  {line}"))
 
     def _tell(self, port: int) -> None:
         site = f"http://127.0.0.1:{port}"
+        people = "".join(f"  {line}\n" for line in [*sandbox_world.who_can_sign_in(), ""])
         self.stdout.write(
-            f"\n  GraphiQL   {site}/graphql/\n  Admin      {site}/admin/\n  Health     {site}/readyz\n\n"
-            "  To sign in: codes and links are shown here, in the log, instead of being sent.\n"
+            f"\n  GraphiQL   {site}/graphql/\n  Admin      {site}/admin/\n  Health     {site}/readyz\n\n{people}"
+            "  To sign up: codes and links are shown here, in the log, instead of being sent.\n"
             "  Ctrl-C stops everything.\n"
         )
 

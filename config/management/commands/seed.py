@@ -18,9 +18,4 @@ class Command(BaseCommand):
             sandbox_world.build(lambda line: self.stdout.write(f"  {line}"))
         except sandbox_world.NotEmpty as refusal:
             raise CommandError(str(refusal)) from refusal
-        self.stdout.write(f"\nPassword of everyone here: {sandbox_world.PASSWORD}")
-        self.stdout.write(f"  operator  {sandbox_world.OPERATOR}")
-        for person in sandbox_world.PEOPLE:
-            self.stdout.write(
-                f"  {person.name:<9} {person.phone}   handle {person.handle}, payment PIN {sandbox_world.PIN}"
-            )
+        self.stdout.write("\n".join(["", *sandbox_world.who_can_sign_in()]))
