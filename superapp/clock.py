@@ -13,6 +13,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from superapp import unit_of_work
@@ -60,10 +61,15 @@ def travel(to: datetime) -> None:
     here = now()
     if to < here:
         raise ClockCannotTravel(reason=f"it only goes forward, and it is already {here.isoformat(timespec='seconds')}")
-    moved = Installation.objects.filter(pk=1, mode="sandbox").update(clock_offset=to - timezone.now())
+    offset = to - timezone.now()
+    sandbox = Installation.objects.filter(pk=1, mode="sandbox")
+    # conditional: of two that travel at once, the nearer one must not take the clock back from the farther
+    moved = sandbox.filter(Q(clock_offset__isnull=True) | Q(clock_offset__lte=offset)).update(clock_offset=offset)
+    forget()
+    if not moved and sandbox.exists():
+        raise ClockCannotTravel(reason="it only goes forward, and somebody else has just moved it farther")
     if not moved:
         raise ClockCannotTravel(reason="this database is not a sandbox's")
-    forget()
 
 
 def start_at(instant: datetime) -> None:

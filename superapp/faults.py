@@ -1,12 +1,13 @@
 """Telling faults of the database apart: those worth another try at once, and those a client should come back for."""
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 _ANOTHER_TRY = {"40P01", "40001"}
 """deadlock_detected, serialization_failure: the transaction is gone, the next one will most likely pass."""
 
-_COME_BACK = {"55P03", "57014"}
-"""lock_not_available and query_canceled: a time limit of the session ended a wait or a statement."""
+_COME_BACK = {"55P03", "57014", "25P03", "25P04"}
+"""lock_not_available, query_canceled, and a transaction idle or open for too long: a time limit of the session ended a wait,
+a statement, or the session itself."""
 
 _COME_BACK_CLASSES = {"08", "40", "53", "57"}
 """Connection lost, transaction rolled back, out of resources (disk, memory, connections), shut down by an operator."""
@@ -26,9 +27,10 @@ def deserves_another_try(fault: DatabaseError) -> bool:
 def is_outage(fault: DatabaseError | InterfaceError) -> bool:
     """Whether this says 'not now' rather than 'never': time limits, lost connections, a server that is full or going down.
 
-    A server that never answered has no code: it could not be reached, or the connection ended under us.
+    A server that never answered has no code: it could not be reached, or the connection ended under us. What a client
+    library itself refuses to send has no code either, and will be refused the next time too.
     """
     state = sqlstate_of(fault)
     if state is None:
-        return True
+        return isinstance(fault, OperationalError | InterfaceError)
     return state in _COME_BACK or state[:2] in _COME_BACK_CLASSES

@@ -75,6 +75,23 @@ def test_the_clock_never_goes_back() -> None:
     assert clock.now() >= NEW_YEAR
 
 
+def test_of_two_that_travel_at_once_the_nearer_one_does_not_take_the_clock_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = clock.now
+
+    def now_and_somebody_else_travels() -> datetime:
+        here = looked()
+        Installation.objects.update(clock_offset=NEW_YEAR - timezone.now())
+        return here
+
+    monkeypatch.setattr(clock, "now", now_and_somebody_else_travels)
+    with pytest.raises(ClockCannotTravel, match="farther"):
+        clock.travel(NEW_YEAR - timedelta(days=1))
+    monkeypatch.undo()
+    assert clock.now() >= NEW_YEAR
+
+
 def test_an_instant_without_a_zone_is_no_instant() -> None:
     with pytest.raises(ClockCannotTravel, match="zone"):
         clock.travel(datetime(2040, 1, 1))  # noqa: DTZ001  that is the point
