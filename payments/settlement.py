@@ -41,12 +41,12 @@ SELECT count(*), array_agg(id)::text
 
 # The ids are named as a list, not joined: a batch is looked up by key, however many transfers there have ever been.
 _LEGS = """
-SELECT t.id AS item, 2 * t.place + leg.number AS position, leg.account_id, leg.amount, t.id AS subject
-  FROM (SELECT t.*, row_number() OVER (ORDER BY t.due_at, t.id) AS place
-          FROM payments_transfer t WHERE t.id = ANY(%(ids)s::uuid[])) t
+SELECT t.id AS item, row_number() OVER (ORDER BY t.due_at, t.id) AS position, t.{credited} AS account_id, t.amount,
+       t.id AS subject, s.id AS against
+  FROM payments_transfer t
   JOIN (SELECT s.id, a.code FROM wallet_account s JOIN wallet_asset a ON a.id = s.asset_id
          WHERE s.kind = %(in_transit)s AND s.owner_id IS NULL AND s.scope = '' AND s.slot = 0) s ON s.code = t.currency
- CROSS JOIN LATERAL (VALUES (0, s.id, -t.amount), (1, t.{credited}, t.amount)) AS leg (number, account_id, amount)
+ WHERE t.id = ANY(%(ids)s::uuid[])
 """
 
 _ACCOUNTS = "SELECT t.{credited} FROM payments_transfer t WHERE t.id = ANY(%(ids)s::uuid[])"
@@ -145,6 +145,7 @@ def _credit(ids: str, *, kind: EntryKind, ended: State, credited: str, entry: st
         legs=_LEGS.format(credited=credited),
         accounts=_ACCOUNTS.format(credited=credited),
         params={"ids": ids, "in_transit": IN_TRANSIT.code, "ended": ended},
+        paired=True,
         then=[_END.format(entry=entry)],
     )
     return result.refused

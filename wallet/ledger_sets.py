@@ -70,9 +70,9 @@ MOVED_ONCE = """
             last_sequence = a.last_sequence + 1, last_recorded_at = %(set_recorded_at)s
         FROM legs l LEFT JOIN captured c ON c.account_id = l.account_id
         WHERE a.id = l.account_id AND NOT a.folded
-        RETURNING a.id, a.kind, a.asset_id, a.balance, a.last_sequence, l.item, l.amount, l.subject
+        RETURNING a.id, a.kind, a.asset_id, a.balance, a.last_sequence, l.entry_id, l.amount, l.subject
     ), moved AS (
-        SELECT item, id AS account_id, kind, asset_id, amount, subject, last_sequence AS sequence,
+        SELECT entry_id, id AS account_id, kind, asset_id, amount, subject, last_sequence AS sequence,
                balance AS balance_after
         FROM updated
         {folded_legs}
@@ -91,7 +91,7 @@ MOVED_OFTEN = """
         WHERE a.id = t.account_id AND NOT a.folded
         RETURNING a.id, a.kind, a.asset_id, a.balance, a.last_sequence
     ), moved AS (
-        SELECT l.item, l.account_id, u.kind, u.asset_id, l.amount, l.subject,
+        SELECT l.entry_id, l.account_id, u.kind, u.asset_id, l.amount, l.subject,
                u.last_sequence + 1 - row_number() OVER later AS sequence,
                u.balance - (sum(l.amount) OVER later - l.amount) AS balance_after
         FROM legs l JOIN updated u ON u.id = l.account_id
@@ -102,13 +102,49 @@ MOVED_OFTEN = """
 
 FOLDED_LEGS = """
         UNION ALL
-        SELECT l.item, l.account_id, f.kind, f.asset_id, l.amount, l.subject, nextval('wallet_folded_sequence'), NULL
+        SELECT l.entry_id, l.account_id, f.kind, f.asset_id, l.amount, l.subject, nextval('wallet_folded_sequence'), NULL
         FROM legs l JOIN folded f ON f.id = l.account_id
+"""
+
+OPPOSITE_LEGS = """
+        UNION ALL
+        SELECT l.entry_id, l.against, f.kind, f.asset_id, -l.amount, l.subject, nextval('wallet_folded_sequence'), NULL
+        FROM legs l JOIN folded f ON f.id = l.against
+"""
+
+# Which entry each leg belongs to. Ids of entries ascend in the order of their items.
+ONE_ENTRY = """
+    legs AS MATERIALIZED (
+        SELECT s.item, s.position, s.account_id, s.amount, s.subject, %(set_entry)s::uuid AS entry_id
+        FROM ({legs}) s
+    ),
+    posted AS MATERIALIZED (
+        SELECT NULL::uuid AS item, %(set_subject)s::uuid AS subject, %(set_entry)s::uuid AS entry_id
+        WHERE EXISTS (SELECT FROM legs)
+    )
+"""
+
+ENTRY_PER_PAIR = """
+    legs AS MATERIALIZED (
+        SELECT s.item, s.position, s.account_id, s.amount, s.subject, s.against, uuidv7() AS entry_id
+        FROM (SELECT s.* FROM ({legs}) s {but_refused} ORDER BY s.position) s
+    ),
+    posted AS (SELECT item, subject, entry_id FROM legs)
+"""
+
+ENTRY_PER_ITEM = """
+    planned AS MATERIALIZED (
+        SELECT s.item, s.position, s.account_id, s.amount, s.subject FROM ({legs}) s {but_refused}
+    ),
+    posted AS MATERIALIZED (
+        SELECT item, subject, uuidv7() AS entry_id FROM planned GROUP BY item, subject ORDER BY min(position)
+    ),
+    legs AS MATERIALIZED (SELECT l.*, p.entry_id FROM planned l JOIN posted p ON p.item = l.item AND p.subject = l.subject)
 """
 
 WRITE_SQL = """
     WITH this AS MATERIALIZED (SELECT pg_current_xact_id()::text::bigint AS tx),
-    legs AS MATERIALIZED (SELECT s.item, s.position, s.account_id, s.amount, s.subject FROM ({legs}) s {but_refused}),
+    {legs_and_posted},
     captures AS MATERIALIZED (SELECT s.item, s.hold_id, s.account_id, s.amount FROM ({captures}) s {but_refused}),
     holds AS (
         UPDATE wallet_hold h
@@ -120,21 +156,20 @@ WRITE_SQL = """
     captured AS (SELECT account_id, sum(freed) AS amount FROM holds GROUP BY account_id),
     folded AS MATERIALIZED (SELECT id, kind, asset_id FROM wallet_account WHERE folded),
     {moved},
-    posted AS MATERIALIZED ({posted}),
     entries AS (
         INSERT INTO wallet_journalentry (id, kind, subject, effective_at, recorded_at, tx)
         SELECT entry_id, %(set_kind)s, subject, %(set_effective_at)s, %(set_recorded_at)s, this.tx
-        FROM ({entries}) e, this
+        FROM posted, this
     ),
     postings AS (
         INSERT INTO wallet_posting (account_id, sequence, entry_id, asset_id, amount, balance_after, subject,
                                     effective_at, recorded_at, tx)
-        SELECT m.account_id, m.sequence, {entry_of_leg}, m.asset_id, m.amount, m.balance_after, m.subject,
+        SELECT m.account_id, m.sequence, m.entry_id, m.asset_id, m.amount, m.balance_after, m.subject,
                %(set_effective_at)s, %(set_recorded_at)s, this.tx
-        FROM moved m {join_posted}, this
+        FROM moved m, this
     )
     {then}
-    SELECT (SELECT count(*) FROM legs), (SELECT count(*) FROM moved), (SELECT count(*) FROM posted),
+    SELECT (SELECT {legs_an_item} * count(*) FROM {planned}), (SELECT count(*) FROM moved), (SELECT count(*) FROM posted),
            (SELECT count(*) FROM captures), (SELECT count(*) FROM holds),
            (SELECT array_agg(kind || ' ' || asset_id || ' ' || direction)
             FROM (SELECT DISTINCT kind, asset_id, sign(amount)::int AS direction FROM moved) flows)
@@ -166,6 +201,7 @@ def post_set(
     effective_at: datetime | None = None,
     captures: str | None = None,
     one_leg_per_account: bool = False,
+    paired: bool = False,
     then: Sequence[str] = (),
 ) -> SetResult:
     """Writes the legs that a query yields, item by item or (`one_entry`) as one entry with that id and `subject`.
@@ -174,6 +210,8 @@ def post_set(
     `captures`: a query of the holds that items take from (see the module's head); what a capture leaves over is released.
     `one_leg_per_account`: the caller's word that no inline account has two legs, which spares a sort; a broken word fails
     on a count and writes nothing.
+    `paired`: each row is an item of its own, and names in a sixth column, `against`, the folded account that takes the
+    opposite of its amount: half the rows, and nothing to group.
     `then`: data-modifying statements that join the writing statement and may read `posted(item, entry_id)`.
 
     The caller has locked its business rows. Items that a rule refuses write nothing and are named in the result; in one
@@ -184,8 +222,8 @@ def post_set(
         raise transaction.TransactionManagementError(
             "Postings are written inside the transaction of what they are for."
         )
-    if one_entry is not None and subject is None:
-        raise LedgerFault("A set that is one entry names its subject.")
+    if one_entry is not None and (subject is None or paired):
+        raise LedgerFault("A set that is one entry names its subject, and is not made of pairs.")
     recorded_at, any_closed = _lock(accounts or f"SELECT account_id FROM ({legs}) legs", params)
     if effective_at is not None and effective_at > recorded_at:
         raise LedgerFault(f"{kind.code} would count from {effective_at}, before it is known; post it then.")
@@ -197,6 +235,7 @@ def post_set(
         captures=captures or NO_CAPTURES,
         one_entry=one_entry is not None,
         once=one_leg_per_account,
+        paired=paired,
         but_refused=bool(refused),
         then=then,
     )
@@ -263,26 +302,18 @@ def _refused(legs: str, captures: str, params: SqlParameters, *, raise_first: bo
 
 
 def _write_statement(
-    *, legs: str, captures: str, one_entry: bool, once: bool, but_refused: bool, then: Sequence[str]
+    *, legs: str, captures: str, one_entry: bool, once: bool, paired: bool, but_refused: bool, then: Sequence[str]
 ) -> str:
-    moved = (MOVED_ONCE if once else MOVED_OFTEN).format(folded_legs=FOLDED_LEGS)
-    if one_entry:
-        posted = "SELECT NULL::uuid AS item, %(set_entry)s::uuid AS entry_id WHERE EXISTS (SELECT FROM legs)"
-        entries = "SELECT entry_id, %(set_subject)s::uuid AS subject FROM posted"
-        entry_of_leg, join_posted = "%(set_entry)s::uuid", ""
-    else:
-        posted = "SELECT item, subject, uuidv7() AS entry_id FROM legs GROUP BY item, subject ORDER BY min(position)"
-        entries = "SELECT entry_id, subject FROM posted"
-        entry_of_leg, join_posted = "p.entry_id", "JOIN posted p ON p.item = m.item"
+    without = "WHERE s.item <> ALL(%(set_refused)s::uuid[])" if but_refused else ""
+    entries = ONE_ENTRY if one_entry else ENTRY_PER_PAIR if paired else ENTRY_PER_ITEM
+    folded_legs = OPPOSITE_LEGS if paired else FOLDED_LEGS
     return WRITE_SQL.format(
-        legs=legs,
+        legs_and_posted=entries.format(legs=legs, but_refused=without),
         captures=captures,
-        but_refused="WHERE s.item <> ALL(%(set_refused)s::uuid[])" if but_refused else "",
-        moved=moved,
-        posted=posted,
-        entries=entries,
-        entry_of_leg=entry_of_leg,
-        join_posted=join_posted,
+        but_refused=without,
+        moved=(MOVED_ONCE if once else MOVED_OFTEN).format(folded_legs=folded_legs),
+        legs_an_item=2 if paired else 1,
+        planned="legs" if one_entry or paired else "planned",
         then="".join(f", then_{number} AS ({statement})" for number, statement in enumerate(then)),
     )
 
