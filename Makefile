@@ -27,6 +27,7 @@ check: $(VENV)/.development ## format, lint, types, import contracts, migrations
 	@$(BIN)/lint-imports
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py schema --check
+	@$(BIN)/python manage.py charts --check
 	@SUPERAPP_MODE=production ALLOWED_HOSTS=superapp.example SUPERAPP_LOCAL_DIR=$(CURDIR)/.local \
 	SECRET_KEY=only-to-check-the-settings-0123456789-abcdefghijklmnopqrstuvwxyz \
 	PAYMENT_PIN_KEY=only-to-check-the-settings-of-pins-0123456789-abcdefghij \

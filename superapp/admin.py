@@ -97,8 +97,10 @@ def in_words(value: object) -> str:
 
 
 def progress_bar(done: int, total: int) -> SafeString:
-    """A bar with its figures: how much of a whole is done."""
-    percent = 100 * done // total if total else 0
+    """A bar with its figures: how much of a whole is done. Words, where there was nothing to do."""
+    if not total:
+        return format_html("<span>{}</span>", "nothing to post")
+    percent = 100 * done // total
     return format_html(
         '<div style="display:flex;align-items:center;gap:.5rem;min-width:14rem">'
         '<div style="flex:1;height:.5rem;border-radius:.25rem;background:rgba(128,128,128,.25);overflow:hidden">'
@@ -113,6 +115,8 @@ def progress_bar(done: int, total: int) -> SafeString:
 @admin.register(Group)
 class OperatorGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
     """What groups of operators may do."""
+
+    actions = None
 
 
 class EmailAddresses(ReadOnlyInline):
@@ -321,6 +325,7 @@ class CalendarDayAdmin(ModelAdmin):  # type: ignore[misc]
     list_display = ["day", "calendar", "is_open", "reason", "created_at"]
     list_filter = ["calendar", "is_open"]
     date_hierarchy = "day"
+    actions = None
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Only days to come."""
