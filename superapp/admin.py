@@ -99,7 +99,7 @@ def in_words(value: object) -> str:
 def progress_bar(done: int, total: int) -> SafeString:
     """A bar with its figures: how much of a whole is done. Words, where there was nothing to do."""
     if not total:
-        return format_html("<span>{}</span>", "nothing to post")
+        return format_html("<span>{}</span>", "no batches")
     percent = 100 * done // total
     return format_html(
         '<div style="display:flex;align-items:center;gap:.5rem;min-width:14rem">'
