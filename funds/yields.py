@@ -25,6 +25,9 @@ from superapp.money import exact
 LARGEST_Y = Decimal(1000)
 """10 % in one day: beyond it a figure is a slip of the pen."""
 
+EARLIEST_YEAR = 1971
+"""The first money-market fund opened in it; an earlier day is a slip of the pen."""
+
 LATEST_SQL = """
     SELECT DISTINCT ON (y.fund_id, y.day) y.fund_id, y.day, y.revision, coalesce(y.per_10k, d.per_10k)
     FROM funds_yield y LEFT JOIN funds_fundday d ON d.fund_id = y.fund_id AND d.day = y.day
@@ -120,7 +123,8 @@ def publish(
 
 def latest(*, funds: Sequence[Fund], low: date, high: date) -> dict[UUID, list[DayYield]]:
     """Each fund's latest figures from `low` to `high`, only of days that are over, in order; one query for all funds."""
-    known = _known(funds, low - timedelta(days=DAYS_OF_THE_YIELD - 1), high)
+    window = timedelta(days=DAYS_OF_THE_YIELD - 1)
+    known = _known(funds, max(low, date.min + window) - window, high)  # nothing is before the first day of all
     return {
         fund.id: [
             DayYield(day=day, revision=revision, per_10k=per_10k, seven_day=_window(known[fund.id], day))
@@ -210,6 +214,8 @@ def _read_row(line: int, fields: Mapping[str | None, str | list[str] | None]) ->
         day = date.fromisoformat(text.get("date", ""))
     except ValueError:
         raise ValueError(f"{text.get('date', '')!r} is no date; write it as 2013-07-01.") from None
+    if day.year < EARLIEST_YEAR:
+        raise ValueError(f"{day} is before there were such funds.")
     seven_day = text.get("seven_day_yield", "")
     return FileRow(
         line=line,

@@ -10,6 +10,7 @@ Locks, in order: the idempotency key, the pair's thread when it is new, the reci
 row: the sender's wallet.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -31,6 +32,8 @@ from wallet.ledger import Leg, Plan, post
 from wallet.wallets import open_wallet, wallet_of
 
 NOTE_LENGTH = 200
+
+_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 SETTLE_TASK = "payments.settle_due"
 
@@ -110,9 +113,12 @@ def send_money(
 
 
 def tidy_note(note: str) -> str:
-    """The note without space around it. Raises NoteTooLong beyond 200 characters or with what cannot be shown."""
+    """The note without space around it. Raises NoteTooLong beyond 200 characters or with what cannot be shown.
+
+    Line breaks and tabs can; other control characters cannot, nor what turns the direction of the text around it.
+    """
     said = note.strip()
-    if len(said) > NOTE_LENGTH or "\x00" in said:
+    if len(said) > NOTE_LENGTH or _UNSHOWN.search(said):
         raise NoteTooLong(max_length=NOTE_LENGTH)
     return said
 

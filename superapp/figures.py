@@ -19,6 +19,6 @@ def figure(amount: Decimal | None, decimals: int, unit: str = "") -> SafeString 
         return MISSING
     return format_html(
         '<span class="whitespace-nowrap" style="font-variant-numeric:tabular-nums">{}{}</span>',
-        f"{exact(amount, decimals=decimals):,f}",
+        f"{exact(amount, decimals=decimals, largest=None):,f}",
         f" {unit}" if unit else "",
     )

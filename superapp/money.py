@@ -15,7 +15,7 @@ from djmoney.money import Money
 from superapp.errors import InvalidAmount
 
 MAX_AMOUNT = Decimal(10) ** 15
-"""No amount of any asset may exceed this many units, by size."""
+"""No amount that is asked for may exceed this many units, by size. Balances and totals, made of many, may."""
 
 _WIDE = Context(prec=60, traps=[InvalidOperation])
 _PLAIN = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,20})?", re.ASCII)
@@ -47,9 +47,12 @@ def minor_unit_decimals(currency: str) -> int:
     return len(str(sub_units)) - 1
 
 
-def exact(amount: Decimal, *, decimals: int) -> Decimal:
-    """The same amount with `decimals` decimals. Raises InvalidAmount when it has more, is no number or too large."""
-    _check_number(amount)
+def exact(amount: Decimal, *, decimals: int, largest: Decimal | None = MAX_AMOUNT) -> Decimal:
+    """The same amount with `decimals` decimals. Raises InvalidAmount when it has more, is no number or too large.
+
+    `largest` is None for a figure that is shown, not asked for: a balance is read however large it has become.
+    """
+    _check_number(amount, largest)
     shortened = amount.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN, context=_WIDE)
     if shortened != amount:
         raise InvalidAmount(reason=f"it has more than {decimals} decimals" if decimals else "it takes no decimals")
@@ -58,7 +61,7 @@ def exact(amount: Decimal, *, decimals: int) -> Decimal:
 
 def cut(amount: Decimal, *, decimals: int) -> Decimal:
     """The amount cut to `decimals` decimals toward zero: 1.469 → 1.46, -1.469 → -1.46. The caller keeps the rest."""
-    _check_number(amount)
+    _check_number(amount, MAX_AMOUNT)
     shortened = amount.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN, context=_WIDE)
     return abs(shortened) if shortened == 0 else shortened
 
@@ -80,10 +83,10 @@ def _decimal(amount: Decimal | int | str) -> Decimal:
     raise InvalidAmount(reason=f"it must be a decimal number, not a {type(amount).__name__}")
 
 
-def _check_number(amount: Decimal) -> None:
+def _check_number(amount: Decimal, largest: Decimal | None) -> None:
     if not isinstance(amount, Decimal):
         raise InvalidAmount(reason=f"it must be a decimal number, not a {type(amount).__name__}")
     if not amount.is_finite():
         raise InvalidAmount(reason="it is not a number")
-    if abs(amount) > MAX_AMOUNT:
+    if largest is not None and abs(amount) > largest:
         raise InvalidAmount(reason="it is too large")

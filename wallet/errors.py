@@ -24,7 +24,7 @@ class InsufficientFunds(DomainError):
 
 def insufficient_funds(available: Decimal, asked: Decimal, asset: Asset) -> InsufficientFunds:
     """The refusal with its figures in the asset's minor unit; what is available never shows as less than zero."""
-    shown = exact(max(available, Decimal(0)), decimals=asset.decimals)
+    shown = exact(max(available, Decimal(0)), decimals=asset.decimals, largest=None)
     return InsufficientFunds(available=shown, asked=exact(asked, decimals=asset.decimals), asset=asset.code)
 
 

@@ -28,7 +28,13 @@ _EVERY_EVENT: list[Any] = [
 ]
 
 _RENDERED: list[Any] = (
-    [*_MASKS, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+    [
+        *_MASKS,
+        # Where rich is installed, structlog's own choice prints local variables: PINs and passwords among them.
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
     if SANDBOX
     else [structlog.processors.format_exc_info, *_MASKS, structlog.processors.JSONRenderer(ensure_ascii=False)]
 )

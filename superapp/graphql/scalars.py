@@ -144,7 +144,7 @@ class Money:
     @classmethod
     def of(cls, amount: Decimal, currency: str) -> "Money":
         """`amount` with exactly the currency's decimals. Raises InvalidAmount when it has more."""
-        exact = amounts.exact(amount, decimals=amounts.minor_unit_decimals(currency))
+        exact = amounts.exact(amount, decimals=amounts.minor_unit_decimals(currency), largest=None)
         return cls(amount=Amount(exact), currency=CurrencyCode(currency))
 
 

@@ -40,6 +40,7 @@ from superapp.graphql.context import Context
 from superapp.graphql.masking import FAULTS
 from superapp.graphql.schema import Schema
 from superapp.ids import uuid7
+from superapp.json_bodies import NotJson, decoded
 from superapp.models import User
 
 JSON_TYPE = "application/json"
@@ -150,37 +151,10 @@ def _read(request: HttpRequest) -> Asked:
     body = request.read(MAX_BODY_BYTES + 1)
     if len(body) > MAX_BODY_BYTES:
         raise Refused(413, "TOO_EXPENSIVE", f"A request has at most {MAX_BODY_BYTES} bytes.")
-    return _asked(_decoded(body))
-
-
-def _decoded(body: bytes) -> object:
     try:
-        text = body.decode("utf-8")
-        decoded: object = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise Refused(400, "BAD_REQUEST", "The body is not JSON in UTF-8.") from None
-    # A backslash-u can smuggle in what no database text and no UTF-8 can hold.
-    if "\\u" in text and not _is_storable(decoded):
-        raise Refused(400, "BAD_REQUEST", "Text cannot hold NUL or half a surrogate pair.")
-    return decoded
-
-
-def _no_constant(_name: str) -> None:
-    raise ValueError
-
-
-def _is_storable(decoded: object) -> bool:
-    stack = [decoded]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            stack.extend(value)
-            stack.extend(value.values())
-        elif isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, str) and any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in value):
-            return False
-    return True
+        return _asked(decoded(body))
+    except NotJson as fault:
+        raise Refused(400, "BAD_REQUEST", fault.message) from None
 
 
 def _asked(body: object) -> Asked:

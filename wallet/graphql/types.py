@@ -157,4 +157,4 @@ class ActivityItem:
 
 
 def _in_units(account: models.Account, amount: Decimal) -> Amount:
-    return Amount(exact(amount, decimals=account.asset.decimals))
+    return Amount(exact(amount, decimals=account.asset.decimals, largest=None))
