@@ -8,7 +8,7 @@ Freezing D, each step its own transaction:
 
 | step | when | what it does |
 |---|---|---|
-| close the door | D is over, D - 1 is paid, nothing is being corrected, orders of D and before are final | `frozen_through` = D |
+| close the door | D is over, D - 1 is paid, no correction is under way, orders through D are final | `frozen_through` = D |
 | horizon | the door is closed | keeps the next transaction's number |
 | frozen | every transaction below the horizon has ended | `frozen_at` |
 

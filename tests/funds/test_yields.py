@@ -102,6 +102,7 @@ def test_a_changed_figure_must_be_called_a_revision(tmp_path: Path) -> None:
         ("date,per_10k_income\n2013-07-01,NaN\n", "line 2: 'NaN' is no income per 10,000"),
         ("date,per_10k_income\n2013-07-01,1.55555\n", "line 2: '1.55555' is no income per 10,000: it has more than 4"),
         ("date,per_10k_income\n2013-07-01,15787\n", "too large"),
+        ("date,per_10k_income\n0001-01-01,1\n", "line 2: 0001-01-01 is before there were such funds"),
         ("date,per_10k_income\n2013-07-01,1\n2013-07-01,1\n", "line 3: 2013-07-01 stands on line 2 already"),
         ("date,per_10k_income\n2013-07-01,1,2,3\n", "line 2: it has more fields than the header"),
         ("date,per_10k_income\n2013-07-01\n", "line 2: '' is no income per 10,000"),
