@@ -158,7 +158,12 @@ def _count(fund: Fund, run: Run) -> bool:
         return True
     if not income_batches.all_read(run, figures.stage):
         return False
-    if income_days.finish_stage(fund, run, figures):
+    try:
+        moved = income_days.finish_stage(fund, run, figures)
+    except ValueError as fault:
+        runs.stop(run, f"What the batches counted does not belong together: {fault}")
+        return False
+    if moved:
         call_helpers(run)
     return True
 

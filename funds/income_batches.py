@@ -46,8 +46,8 @@ POSTED_FIGURE = """
 """
 
 
-class FiguresDisagree(Exception):
-    """What a batch would post is not what was counted. Nothing of it is written; the run stops."""
+class FiguresDisagree(ValueError):
+    """What a batch would post, or holds, is not what was counted. Nothing of it is written; the run stops."""
 
 
 def read_one(fund: Fund, run: Run, figures: Figures) -> bool:

@@ -198,6 +198,28 @@ def test_a_run_is_not_closed_while_later_income_is_left(
     scenes.nothing_is_wrong()
 
 
+def test_counts_that_do_not_belong_together_stop_the_run(committed_db: TestDatabase) -> None:
+    """Else it would fail again and again, and hold up the runs of every other fund."""
+    fund = scenes.a_fund("2013-07-02")
+    savers = [_a_holder(fund, amount) for amount in ("3333.33", "3333.33", "3333.34")]
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.46"})
+        run_id = income.open_due_runs()[0]
+        wait_until(
+            lambda: income.step(run_id) and scenes.run_of(fund, "2013-07-02").batches.filter(state="counted").first(),
+            30,
+        )
+        batch = scenes.run_of(fund, "2013-07-02").batches.get()
+        batch.figures = {**batch.figures, "fractions": {}}
+        batch.save()
+        scenes.pay_income()
+
+    run = scenes.run_of(fund, "2013-07-02")
+    assert run.state == Run.State.STOPPED
+    assert "2 steps for 0 holders" in run.fault
+    assert [scenes.incomes(saver, fund) for saver in savers] == [[], [], []]
+
+
 def _somebody_waits_for_a_lock(database: TestDatabase) -> bool:
     waiting = (
         "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
