@@ -48,9 +48,9 @@ def fill(
     """
     columns: list[str] = []
     expressions: list[str] = []
-    values: dict[str, object] = dict(parameters or {})
+    values: dict[str, Any] = dict(parameters or {})
     for column_field in like._meta.concrete_fields:
-        column = column_field.column
+        column = str(column_field.column)
         value: Any = getattr(like, column_field.attname)
         if column in varying:
             expressions.append(varying[column])
@@ -65,7 +65,7 @@ def fill(
             f"INSERT INTO {like._meta.db_table} ({', '.join(columns)}) SELECT {', '.join(expressions)} FROM {each}",
             values,
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def settle_down(table: str = "") -> None:

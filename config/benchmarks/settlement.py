@@ -136,7 +136,8 @@ def _nothing_is_due() -> bool:
 def _batches() -> list[tuple[UUID, UUID]]:
     with connection.cursor() as cursor:
         cursor.execute(BATCHES_SQL, [BATCH, BATCH])
-        return cursor.fetchall()
+        batches: list[tuple[UUID, UUID]] = cursor.fetchall()
+    return batches
 
 
 def _build_world(rows: int) -> None:
