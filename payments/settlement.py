@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from payments.flows import TRANSFER_RETURNED, TRANSFER_SETTLED
 from payments.models import Transfer
 from superapp import clock
+from wallet.errors import LedgerFault
 from wallet.flows import IN_TRANSIT, EntryKind
 from wallet.ledger_sets import post_set
 
@@ -85,7 +86,12 @@ def settle_due(*, limit: int = BATCH) -> Settled:
         if not claimed:
             return Settled(ended=0, refused=0)
         refused = _credit(
-            ids, kind=TRANSFER_SETTLED, ended=State.SETTLED, credited="recipient_account_id", entry="settled_entry_id"
+            claimed,
+            ids,
+            kind=TRANSFER_SETTLED,
+            ended=State.SETTLED,
+            credited="recipient_account_id",
+            entry="settled_entry_id",
         )
         if refused:
             with connection.cursor() as cursor:
@@ -112,7 +118,12 @@ def return_refused(*, limit: int = BATCH) -> Settled:
         if not claimed:
             return Settled(ended=0, refused=0)
         refused = _credit(
-            ids, kind=TRANSFER_RETURNED, ended=State.RETURNED, credited="sender_account_id", entry="returned_entry_id"
+            claimed,
+            ids,
+            kind=TRANSFER_RETURNED,
+            ended=State.RETURNED,
+            credited="sender_account_id",
+            entry="returned_entry_id",
         )
         if refused:
             Transfer.objects.filter(id__in=list(refused)).update(due_at=clock.now() + RETRY_RETURN_AFTER)
@@ -139,7 +150,7 @@ def _claim(state: State, limit: int) -> tuple[int, str]:
         return count, ids or "{}"
 
 
-def _credit(ids: str, *, kind: EntryKind, ended: State, credited: str, entry: str) -> dict[UUID, str]:
+def _credit(claimed: int, ids: str, *, kind: EntryKind, ended: State, credited: str, entry: str) -> dict[UUID, str]:
     result = post_set(
         kind=kind,
         legs=_LEGS.format(credited=credited),
@@ -148,4 +159,9 @@ def _credit(ids: str, *, kind: EntryKind, ended: State, credited: str, entry: st
         paired=True,
         then=[_END.format(entry=entry)],
     )
+    if result.posted + len(result.refused) != claimed:
+        raise LedgerFault(
+            f"Of {claimed} due transfers {result.posted} were credited and {len(result.refused)} refused; the rest names a "
+            "currency that has no account in transit."
+        )
     return result.refused

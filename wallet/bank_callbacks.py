@@ -8,7 +8,8 @@ MISMATCH    it names another amount or currency than was instructed           no
 CONFLICT    it contradicts the final state, whichever came first stands       none; an operator looks
 REFUSED     the ledger refused the credit, e.g. the wallet is closed          none; an operator looks
 
-The same message again (same rail and reference) is not even a new row. Row, state and postings are one transaction: a
+The same message again (same rail and reference) is not even a new row; only one that was REFUSED is tried again then, so
+that money the bank has taken comes in once the wallet is open again. Row, state and postings are one transaction: a
 crash leaves none of them, and the bank's next message or our inquiry finds the top-up open.
 """
 
@@ -62,10 +63,12 @@ def record_callback(
             received_at=clock.now(),
         )
         BankCallback.objects.bulk_create([message], ignore_conflicts=True)
-        kept = BankCallback.objects.get(rail=rail, reference=reference)
-        if kept.id != message.id:
+        kept = BankCallback.objects.select_for_update(no_key=True).get(rail=rail, reference=reference)
+        if kept.id == message.id:
+            kept.amount = amount  # as the bank wrote it: a column cuts what is finer than any minor unit
+        elif kept.outcome != Outcome.REFUSED:
             return kept
-        row = _top_up_named(rail=rail, instruction=instruction)
+        row = _top_up_named(rail=rail, instruction=kept.instruction)
         kept.outcome = _apply(kept, row) if row else Outcome.UNKNOWN
         kept.top_up = row
         kept.save(update_fields=["outcome", "top_up"])
@@ -85,7 +88,9 @@ def inquire_unanswered(*, limit: int = 100) -> int:
     )
     asked = 0
     for row in waiting.order_by("id")[:limit]:
-        asked += TopUp.objects.filter(id=row.id, inquired_at=row.inquired_at).update(inquired_at=now)
+        if not TopUp.objects.filter(id=row.id, inquired_at=row.inquired_at).update(inquired_at=now):
+            continue  # another worker is asking
+        asked += 1
         answer = rails.rail(row.rail).inquire(str(row.id))
         if answer.status == "unknown":
             with transaction.atomic():

@@ -171,8 +171,9 @@ WRITE_SQL = """
     {then}
     SELECT (SELECT {legs_an_item} * count(*) FROM {planned}), (SELECT count(*) FROM moved), (SELECT count(*) FROM posted),
            (SELECT count(*) FROM captures), (SELECT count(*) FROM holds),
-           (SELECT array_agg(kind || ' ' || asset_id || ' ' || direction)
-            FROM (SELECT DISTINCT kind, asset_id, sign(amount)::int AS direction FROM moved) flows)
+           (SELECT array_agg(kind || ' ' || asset_id || ' ' || direction || ' ' || decimals)
+            FROM (SELECT kind, asset_id, sign(amount)::int AS direction, max(min_scale(amount)) AS decimals
+                  FROM moved GROUP BY 1, 2, 3) flows)
 """
 
 NO_CAPTURES = (
@@ -320,6 +321,9 @@ def _write_statement(
 
 def _check_flows(kind: EntryKind, flows: Sequence[str]) -> None:
     for flow in flows:
-        account_kind, asset_id, sign = flow.split(" ")
-        if not kind.allows(account_kind, asset_by_id(int(asset_id)).type, int(sign)):
+        account_kind, asset_id, sign, decimals = flow.split(" ")
+        asset = asset_by_id(int(asset_id))
+        if int(decimals) > asset.decimals:
+            raise LedgerFault(f"{kind.code} has an amount of {decimals} decimals; {asset.code} has {asset.decimals}.")
+        if not kind.allows(account_kind, asset.type, int(sign)):
             raise LedgerFault(f"{kind.code} may not move {account_kind} in the direction {sign}: see its flow.")

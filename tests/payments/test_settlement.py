@@ -16,6 +16,7 @@ from superapp.models import User
 from tests.factories import a_payer, a_person, a_transfer
 from tests.many import at_once
 from tests.picture import assert_ledger_is_sound, nothing_changes
+from wallet.errors import LedgerFault
 from wallet.models import Account, JournalEntry, Posting
 
 
@@ -130,6 +131,15 @@ def test_a_return_that_is_refused_too_waits_and_is_tried_again_later(db: None) -
         assert settlement.settle_everything_due() == 1
     assert balances(ann) == [Decimal("100.00")]
     assert_ledger_is_sound()
+
+
+def test_a_due_transfer_that_no_account_in_transit_covers_stops_its_set_and_is_not_counted_as_settled(db: None) -> None:
+    sender, recipient = a_payer("100.00"), a_payer("0")
+    a_transfer(sender, recipient)
+    a_transfer(sender, recipient)
+    Transfer.objects.filter(id=Transfer.objects.earliest("id").id).update(currency="USD")
+    with nothing_changes(), pytest.raises(LedgerFault, match="no account in transit"):
+        settlement.settle_everything_due()
 
 
 @pytest.mark.parametrize("batch", [3, 100])

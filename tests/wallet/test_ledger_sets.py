@@ -142,6 +142,21 @@ def test_a_leg_against_the_flow_or_on_no_account_writes_nothing() -> None:
     assert everything() == before
 
 
+@pytest.mark.parametrize(
+    ("currency", "exact", "finer"), [("JPY", "-3", "-0.5"), ("CNY", "-0.10", "-0.001"), ("KWD", "-0.125", "-0.0005")]
+)
+def test_an_amount_finer_than_the_minor_unit_writes_nothing(currency: str, exact: str, finer: str) -> None:
+    world = a_ledger(balances=["10"], currency=currency)
+    _set(world, TRANSFER_SENT, [(0, exact)])
+    before = everything()
+
+    with pytest.raises(LedgerFault, match="decimals"):
+        _set(world, TRANSFER_SENT, [(0, exact), (0, finer)])
+
+    assert everything() == before
+    assert balance(world.wallets[0]) == Decimal(10) + Decimal(exact)
+
+
 def test_the_callers_rows_change_in_the_same_statement() -> None:
     world = a_ledger(balances=["10.00"])
     with connection.cursor() as cursor:

@@ -186,6 +186,31 @@ def test_what_the_ledger_refuses_is_kept_for_an_operator(db: None) -> None:
     assert_ledger_is_sound()
 
 
+def test_what_was_refused_while_the_wallet_was_closed_comes_in_once_when_the_bank_says_it_again(db: None) -> None:
+    person = a_payer("0")
+    with clock.stopped_at(NOON):
+        row = asked(person, "4104.00")
+        outbox.deliver_due()
+    Account.objects.filter(owner=person).update(closed=True)
+    with clock.stopped_at(NOON + timedelta(minutes=1)):
+        assert bank_callbacks.inquire_unanswered() == 1
+    assert BankCallback.objects.get().outcome == "refused"
+    Account.objects.filter(owner=person).update(closed=False)
+    for minutes in (2, 3):
+        with clock.stopped_at(NOON + timedelta(minutes=minutes)):
+            bank_callbacks.inquire_unanswered()
+    assert (state_of(row), balance_of(person)) == ("confirmed", Decimal("4104.00"))
+    assert BankCallback.objects.get().outcome == "applied"
+    assert_ledger_is_sound()
+
+
+def test_an_amount_finer_than_the_ledger_can_hold_is_another_amount(db: None) -> None:
+    person = a_payer("0")
+    row = asked(person)
+    assert the_bank_says(row, amount="100.00001").outcome == "mismatch"
+    assert balance_of(person) == 0
+
+
 @pytest.mark.parametrize(("amount", "state", "outcomes"), CHOSEN_AMOUNTS)
 def test_each_chosen_amount_of_the_sandbox_bank_ends_as_its_table_says(
     db: None, amount: str, state: str, outcomes: list[str]
