@@ -4,7 +4,7 @@
 |---|---|
 | a session cookie that cannot be a session's key | it is left aside: nobody is signed in by it |
 | NUL in a query string, which no database text can hold | 400 |
-| a body for the sign-in API that is not JSON as we take it | 400 |
+| a body for the sign-in API that is not JSON as we take it, or too long | 400, 413 |
 
 The GraphQL endpoint reads its bodies itself, in the same way (`superapp.json_bodies`).
 """
@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from superapp.json_bodies import NotJson, decoded
@@ -34,13 +35,16 @@ class WellFormedMiddleware:
             del request.COOKIES[settings.SESSION_COOKIE_NAME]
         if "%00" in request.META.get("QUERY_STRING", ""):
             return _refused("invalid_query", "A query string cannot hold NUL.")
-        if request.path_info.startswith(SIGN_IN_API) and request.method != "GET" and request.body:
+        if request.path_info.startswith(SIGN_IN_API) and request.method != "GET":
             try:
-                decoded(request.body)
+                if request.body:
+                    decoded(request.body)
+            except RequestDataTooBig:
+                return _refused("too_long", f"A body has at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.", 413)
             except NotJson as fault:
                 return _refused("invalid_json", fault.message)
         return self.get_response(request)
 
 
-def _refused(code: str, message: str) -> JsonResponse:
-    return JsonResponse({"status": 400, "errors": [{"message": message, "code": code}]}, status=400)
+def _refused(code: str, message: str, status: int = 400) -> JsonResponse:
+    return JsonResponse({"status": status, "errors": [{"message": message, "code": code}]}, status=status)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.asking import ask, data_of
 from tests.factories import PIN, a_payer, a_person, a_top_up
-from tests.funds.scenes import a_fund
+from tests.funds.scenes import a_fund, a_saver, buy
 
 pytestmark = pytest.mark.django_db
 
@@ -16,6 +16,15 @@ def test_ranges_at_the_ends_of_the_calendar_are_empty(days: str) -> None:
     code = a_fund().code
     asked = f'{{ fund(code: "{code}") {{ yields({days}) {{ day }} }} viewer {{ income(fund: "{code}", {days}) {{ day }} }} }}'
     assert data_of(a_person(), asked) == {"fund": {"yields": []}, "viewer": {"income": []}}
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_an_income_at_the_ends_of_the_calendar_has_no_explanation(day: str) -> None:
+    fund = a_fund()
+    saver = a_saver(fund, "100.00")
+    buy(saver, fund, "10.00")
+    asked = f'{{ viewer {{ incomeExplained(fund: "{fund.code}", day: "{day}") {{ day }} }} }}'
+    assert data_of(saver, asked) == {"viewer": {"incomeExplained": None}}
 
 
 def test_a_balance_is_read_however_large_it_has_become() -> None:

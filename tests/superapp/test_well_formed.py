@@ -48,6 +48,14 @@ def test_a_body_that_makes_no_sense_is_refused(path: str, body: bytes) -> None:
     assert answer.status_code in {400, 401, 409}
 
 
+def test_a_body_of_ten_megabytes_is_not_read() -> None:
+    body = b'{"phone": "' + b"1" * 10_000_000 + b'"}'
+    answer = Client(headers=HOST, raise_request_exception=False).generic(
+        "POST", "/_allauth/app/v1/auth/login", body, "application/json"
+    )
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (413, "too_long")
+
+
 @pytest.mark.parametrize("cookie", [r'"\000\000abcdefgh"', r'"abcdefgh\000"', "a" * 5_000, "abc-def ' OR 1=1", ""])
 @pytest.mark.parametrize("path", ["/admin/", "/accounts/login/", "/_allauth/browser/v1/auth/session"])
 def test_a_cookie_that_is_no_session_is_nobodys(path: str, cookie: str) -> None:
