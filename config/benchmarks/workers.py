@@ -92,6 +92,9 @@ def _end(process: "subprocess.Popen[bytes]") -> float:
         time.sleep(LOOK_SECONDS)
 
 
-def _remove_queue(queue: str) -> None:
+def _remove_queue(name: str) -> None:
+    """Deletes the queue with what bells are left in it. Only a channel that knows its bindings removes them too."""
     with current_app.connection_for_write() as connection:
-        connection.default_channel.queue_delete(queue)
+        queue = current_app.amqp.queues[name].bind(connection.default_channel)
+        queue.declare()
+        queue.delete()
