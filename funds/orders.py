@@ -107,7 +107,7 @@ def redeem(
     return _placed(done)
 
 
-def cancel(*, person_id: UUID, order_id: UUID, key: str) -> UUID:
+def cancel(*, person_id: UUID, order_id: UUID, key: str, dry_run: bool = False) -> UUID:
     """Takes an order back before the cut-off of its trade day, once under this key; the cash or the shares are free again.
 
     Raises NotFound (also for another person's order), OrderNotCancellable, IdempotencyKeyReused, InvalidIdempotencyKey.
@@ -118,6 +118,7 @@ def cancel(*, person_id: UUID, order_id: UUID, key: str) -> UUID:
         key=key,
         request={"order": order_id},
         act=lambda: _cancel(person_id, order_id),
+        dry_run=dry_run,
     )
     return UUID(done.answer["order"])
 

@@ -88,11 +88,14 @@ class CancelFundOrderInput:
     idempotency_key: str = strawberry.field(
         description="Chosen by the client, 1 to 200 printable ASCII characters: the same key has one effect and one answer."
     )
+    dry_run: bool = strawberry.field(
+        default=False, description="Answer whether it could be taken back, and do nothing."
+    )
 
 
-@strawberry.type(description="The order is taken back; cash or shares are free again.")
+@strawberry.type(description="The order is taken back, or after a dry run: could be; cash or shares are free again.")
 class CancelFundOrderSuccess:
-    order: FundOrder = strawberry.field(description="The order, cancelled.")
+    order: FundOrder = strawberry.field(description="The order, cancelled; after a dry run as it stands.")
 
 
 @strawberry.type
@@ -171,6 +174,7 @@ class Mutation:
             person_id=viewer.pk,
             order_id=key_of(input.order_id, "FundOrder", what="order"),
             key=input.idempotency_key,
+            dry_run=input.dry_run,
         )
         return CancelFundOrderSuccess(order=_order(viewer.pk, order_id))
 

@@ -106,6 +106,14 @@ def test_a_mutation_with_an_idempotency_key_stands_alone() -> None:
             assert bounds._stands_alone(field), name
 
 
+def test_a_mutation_that_takes_a_key_can_be_asked_for_its_effect_alone() -> None:
+    assert core.mutation_type is not None
+    for name, field in core.mutation_type.fields.items():
+        kind = get_named_type(field.args["input"].type) if field.args else None
+        fields = kind.fields if isinstance(kind, GraphQLInputObjectType) else {}
+        assert ("idempotencyKey" in fields) == ("dryRun" in fields), name
+
+
 def test_the_enum_of_codes_knows_every_refusal() -> None:
     codes = core.get_type("ErrorCode")
     assert isinstance(codes, GraphQLEnumType)

@@ -228,3 +228,14 @@ def test_a_closing_fund_never_opens_again(committed_db: TestDatabase) -> None:
     catalogue.set_state(fund=fund, state=Fund.State.CLOSING)
     with pytest.raises(ValueError, match="does not go"):
         catalogue.set_state(fund=fund, state=Fund.State.OPEN)
+
+
+def test_a_cancellation_that_is_only_tried_changes_nothing_and_leaves_its_key_free(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund()
+    person = scenes.a_saver(fund, "100.00")
+    with scenes.on("2013-07-01", "10:00"):
+        placed = scenes.buy(person, fund, "30.00")
+        assert orders.cancel(person_id=person.id, order_id=placed.order_id, key="a", dry_run=True) == placed.order_id
+        assert (scenes.cash_of(person), scenes.order_of(placed).state) == (Decimal("70.00"), FundOrder.State.PLACED)
+        orders.cancel(person_id=person.id, order_id=placed.order_id, key="a")
+        assert scenes.cash_of(person) == Decimal("100.00")
