@@ -64,8 +64,10 @@ def is_unfinished(run_id: UUID) -> bool:
 
 
 def step(run_id: UUID) -> bool:
-    """Takes the next step of the run, whatever it is; whether there was one to take."""
-    run = Run.objects.get(pk=run_id)
+    """Takes the next step of the run, whatever it is; whether there was one to take. A run that is not here has none."""
+    run = Run.objects.filter(pk=run_id, kind=KIND).first()
+    if run is None:
+        return False
     fund = Fund.objects.get(code=run.scope)
     steps: dict[str, Callable[[Fund, Run], bool]] = {
         _S.OPEN: _begin,

@@ -19,22 +19,25 @@ from config import engines, runner
 from tests.databases import CHECKOUT, TestDatabase
 from tests.waiting import wait_until
 
-BROKER, CACHE = 10, 11
-"""Databases of the embedded Valkey that belong to the site of the test at hand."""
+PAIRS = ((10, 11), (12, 13), (14, 15))
+"""Databases of the embedded Valkey for a site's broker and cache; each site takes a pair that no other one has."""
+
+CLAIM_SECONDS = 900
 
 
 class Site:
     """The processes of one site. Each is a group of its own, so that `kill` takes a worker with all its children."""
 
-    def __init__(self, database: TestDatabase, folder: Path) -> None:
+    def __init__(self, database: TestDatabase, folder: Path, *, pair: tuple[int, int]) -> None:
         local = engines.home()
+        broker, cache = pair
         self.database = database
         self.folder = folder
         self.environment = {
             **os.environ,
             "DATABASE_URL": database.url,
-            "REDIS_URL": local.redis_url(CACHE),
-            "CELERY_BROKER_URL": local.broker_url(BROKER),
+            "REDIS_URL": local.redis_url(cache),
+            "CELERY_BROKER_URL": local.broker_url(broker),
             "SUPERAPP_MODE": "sandbox",
             "PYTHONUNBUFFERED": "1",
         }
@@ -123,13 +126,33 @@ class Site:
 @contextmanager
 def a_site(database: TestDatabase, folder: Path) -> Iterator[Site]:
     """A site around the database; whatever runs of it is ended afterwards."""
-    _forget_messages()
-    site = Site(database, folder)
+    with _a_pair() as pair:
+        site = Site(database, folder, pair=pair)
+        try:
+            yield site
+        finally:
+            site.stop()
+
+
+@contextmanager
+def _a_pair() -> Iterator[tuple[int, int]]:
+    """Two empty databases of Valkey, claimed so that test sessions side by side do not hear each other's messages."""
+    local = engines.home()
+
+    def claimed() -> tuple[int, int] | None:
+        for pair in PAIRS:
+            with redis.from_url(local.redis_url(pair[0])) as valkey:
+                if valkey.set("claimed", str(os.getpid()), nx=True, ex=CLAIM_SECONDS):
+                    return pair
+        return None
+
+    pair = wait_until(claimed, deadline_seconds=CLAIM_SECONDS, what="a free pair of databases")
     try:
-        yield site
+        yield pair
     finally:
-        site.stop()
-        _forget_messages()
+        for number in pair:
+            with redis.from_url(local.redis_url(number)) as valkey:
+                valkey.flushdb()
 
 
 class Client:
@@ -190,9 +213,3 @@ def _free_port() -> int:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return int(trial.getsockname()[1])
-
-
-def _forget_messages() -> None:
-    for number in (BROKER, CACHE):
-        with redis.from_url(engines.home().redis_url(number)) as valkey:
-            valkey.flushdb()

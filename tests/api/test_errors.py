@@ -133,7 +133,9 @@ def test_a_mistake_in_a_variable_is_told_by_its_place() -> None:
 
 
 def test_every_refusal_has_a_code_in_the_enum() -> None:
-    for error in all_errors():
+    ours = [error for error in all_errors() if not error.__module__.startswith("tests.")]
+    assert len(ours) > 20
+    for error in ours:
         assert ErrorCode(error.code).name == error.code
 
 
