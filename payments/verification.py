@@ -62,14 +62,38 @@ check_sql(
 )
 check_sql(
     "I21",
-    "a transfer lies in the thread of its two people, between their accounts",
+    "a transfer that has ended names the entry that ended it, and its time",
     """
-    SELECT 'transfer ' || t.id, 'its thread or accounts are not those of its sender and recipient'
+    SELECT 'transfer ' || t.id, 'it is ' || t.state || '; the entry that ended it, or its time, is another'
+    FROM payments_transfer t LEFT JOIN wallet_journalentry e ON e.id = coalesce(t.settled_entry_id, t.returned_entry_id)
+    WHERE t.state IN ('settled', 'returned') AND t.ended_at IS DISTINCT FROM e.recorded_at
+    """,
+)
+check_sql(
+    "I12",
+    "each key of a transfer names one, of the same person, that no other key names",
+    """
+    SELECT 'key ' || k.id, 'it answers with transfer ' || coalesce(k.answer ->> 'transfer', 'none')
+        || ', which is not its person''s, or another key''s too'
+    FROM (
+        SELECT id, user_id, answer, count(*) OVER (PARTITION BY answer ->> 'transfer') AS keys
+        FROM superapp_idempotencykey WHERE operation = 'sendMoney' AND refusal = ''
+    ) k LEFT JOIN payments_transfer t ON t.id::text = k.answer ->> 'transfer'
+    WHERE k.keys > 1 OR t.sender_id IS DISTINCT FROM k.user_id
+    """,
+)
+check_sql(
+    "I21",
+    "a transfer lies in the thread of its two people, between their accounts, in its currency",
+    """
+    SELECT 'transfer ' || t.id, 'its thread or accounts are not those of its sender and recipient in ' || t.currency
     FROM payments_transfer t
     LEFT JOIN payments_thread h ON h.id = t.thread_id
     LEFT JOIN wallet_account s ON s.id = t.sender_account_id
     LEFT JOIN wallet_account r ON r.id = t.recipient_account_id
-    WHERE s.owner_id IS DISTINCT FROM t.sender_id OR r.owner_id IS DISTINCT FROM t.recipient_id
+    LEFT JOIN wallet_asset c ON c.code = t.currency
+    WHERE (s.asset_id, r.asset_id) IS DISTINCT FROM (c.id, c.id)
+       OR s.owner_id IS DISTINCT FROM t.sender_id OR r.owner_id IS DISTINCT FROM t.recipient_id
        OR (h.low_id, h.high_id) IS DISTINCT FROM (least(t.sender_id, t.recipient_id), greatest(t.sender_id, t.recipient_id))
     """,
 )

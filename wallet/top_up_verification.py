@@ -1,4 +1,4 @@
-"""What `verify_ledger` asks of top-ups: a confirmed one has its one entry, and no other brought money in."""
+"""What `verify_ledger` asks of top-ups: a confirmed one has its one entry, no other brought money in, a key has one."""
 
 from wallet.verification import check_sql
 
@@ -23,5 +23,27 @@ check_sql(
     FROM wallet_journalentry e
     WHERE e.kind = 'top_up' AND NOT EXISTS (
         SELECT FROM wallet_topup t WHERE t.id = e.subject AND t.entry_id = e.id AND t.state = 'confirmed')
+    """,
+)
+check_sql(
+    "I21",
+    "a top-up is its owner's, in its wallet's currency",
+    """
+    SELECT 'top-up ' || t.id, 'its wallet is not its owner''s, or not in ' || t.currency
+    FROM wallet_topup t LEFT JOIN wallet_account a ON a.id = t.account_id LEFT JOIN wallet_asset s ON s.id = a.asset_id
+    WHERE a.owner_id IS DISTINCT FROM t.owner_id OR s.code IS DISTINCT FROM t.currency
+    """,
+)
+check_sql(
+    "I12",
+    "each key of a top-up names one, of the same person, that no other key names",
+    """
+    SELECT 'key ' || k.id, 'it answers with top-up ' || coalesce(k.answer ->> 'top_up', 'none')
+        || ', which is not its person''s, or another key''s too'
+    FROM (
+        SELECT id, user_id, answer, count(*) OVER (PARTITION BY answer ->> 'top_up') AS keys
+        FROM superapp_idempotencykey WHERE operation = 'topUp' AND refusal = ''
+    ) k LEFT JOIN wallet_topup t ON t.id::text = k.answer ->> 'top_up'
+    WHERE k.keys > 1 OR t.owner_id IS DISTINCT FROM k.user_id
     """,
 )

@@ -10,7 +10,9 @@ from itertools import islice
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from wallet.flows import account_kinds, entry_kinds
+from superapp.errors import InvalidAmount
+from superapp.money import minor_unit_decimals
+from wallet.flows import CASH, account_kinds, entry_kinds
 
 MOST_FINDINGS_PER_CHECK = 1000
 
@@ -119,10 +121,10 @@ check_sql(
     "each posting is on an account of its asset, exact to the minor unit",
     f"""
     SELECT {POSTING}, CASE WHEN a.id IS NULL THEN 'its account does not exist'
-        WHEN a.asset_id <> p.asset_id THEN 'its asset is not its account''s'
+        WHEN s.id IS NULL OR a.asset_id <> p.asset_id THEN 'its asset is not its account''s'
         ELSE p.amount || ' is not exact to the minor unit of ' || s.code END
     FROM wallet_posting p LEFT JOIN wallet_account a ON a.id = p.account_id LEFT JOIN wallet_asset s ON s.id = a.asset_id
-    WHERE a.id IS NULL OR a.asset_id <> p.asset_id OR p.amount <> round(p.amount, s.decimals)
+    WHERE a.id IS NULL OR s.id IS NULL OR a.asset_id <> p.asset_id OR p.amount <> round(p.amount, s.decimals)
     """,
     area=LEDGER,
 )
@@ -161,6 +163,19 @@ check_sql(
         GROUP BY p.account_id
     ) p ON p.account_id = a.id
     WHERE a.balance <> coalesce(p.total, 0)
+    """,
+    area=LEDGER,
+)
+check_sql(
+    "I3",
+    "no transaction is one that this server has not begun, or balances of folded accounts would pass over the next ones",
+    """
+    SELECT 'checkpoint', 'it is at transaction ' || tx || ', which this server has not begun: was it restored from a dump?'
+    FROM wallet_foldcheckpoint WHERE tx > pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+    UNION ALL
+    SELECT 'entry ' || id, 'its transaction ' || tx || ' is one that this server has not begun'
+    FROM wallet_journalentry WHERE tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+      AND tx IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
     """,
     area=LEDGER,
 )
@@ -261,6 +276,30 @@ check_sql(
 )
 
 
+check_sql(
+    "I1",
+    "an inline account is a person's, and a folded one carries nothing that only a person's does",
+    """
+    SELECT 'account ' || id, CASE WHEN folded THEN 'it is folded and has a sequence, a time, a hold or a credit limit'
+        ELSE 'it is inline and has no owner, or a scope or slot' END
+    FROM wallet_account
+    WHERE CASE WHEN folded THEN (last_sequence, held, credit_limit) <> (0, 0, 0) OR last_recorded_at IS NOT NULL
+               ELSE owner_id IS NULL OR scope <> '' OR slot <> 0 END
+    """,
+    area=LEDGER,
+)
+check_sql(
+    "I10",
+    "an entry that takes another back names it",
+    """
+    SELECT 'entry ' || id, CASE WHEN reverses_id IS NULL THEN 'it is a reversal and names no entry'
+        ELSE 'it is a ' || kind || ' and names an entry it takes back' END
+    FROM wallet_journalentry WHERE (kind = 'reversal') <> (reverses_id IS NOT NULL)
+    """,
+    area=LEDGER,
+)
+
+
 @check("I1", "each posting fits its entry's row of the flow table", area=LEDGER)
 def _flows(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
     cursor.execute(
@@ -290,6 +329,18 @@ def _kinds(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
                     f"account {account}",
                     f"{kind} is not a declared kind of account that is {'' if is_folded else 'not '}folded",
                 )
+
+
+@check("I1", "a currency has the decimals of its minor unit", area=LEDGER)
+def _decimals(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
+    cursor.execute("SELECT code, decimals FROM wallet_asset WHERE type = %s", [CASH])
+    for code, decimals in cursor.fetchall():
+        try:
+            known = minor_unit_decimals(code)
+        except InvalidAmount:
+            known = None
+        if decimals != known:
+            yield f"asset {code}", f"it has {decimals} decimals; the currency has {known}"
 
 
 @check("I20", "the database's own guards are in place", area=LEDGER)

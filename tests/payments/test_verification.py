@@ -7,9 +7,10 @@ import pytest
 
 from payments import settlement
 from payments.models import Transfer
+from superapp.models import IdempotencyKey
 from tests.factories import a_payer, a_transfer
 from tests.picture import assert_ledger_is_sound
-from wallet.models import TopUp
+from wallet.models import Account, TopUp
 from wallet.verification import verify
 
 
@@ -30,7 +31,7 @@ def named() -> str:
             lambda rows: rows.update(state="settled", settled_entry_id=uuid4(), ended_at="2026-01-01T00:00Z"),
             {"I9", "I21"},
         ),
-        (lambda rows: rows.delete(), {"I9", "I21"}),
+        (lambda rows: rows.delete(), {"I9", "I12", "I21"}),
     ],
     ids=["another amount", "another entry", "settled by hand", "deleted"],
 )
@@ -57,6 +58,47 @@ def test_a_transfer_given_to_somebody_else_by_hand_is_found(db: None) -> None:
     Transfer.objects.update(recipient=a_payer("0").pk)
     assert findings() == {"I21"}
     assert f"transfer {transfer}" in named()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"ended_at": "2026-01-01T00:00Z"},
+        {"settled_entry_id": "00000000-0000-7000-8000-000000000000"},
+        {"currency": "USD"},
+        {"amount": "9.99"},
+    ],
+    ids=lambda spoil: next(iter(spoil)),
+)
+def test_a_settled_transfer_changed_by_hand_is_found_and_named(db: None, spoil: dict[str, str]) -> None:
+    transfer = a_transfer(a_payer("100.00"), a_payer("0"))
+    settlement.settle_everything_due()
+    Transfer.objects.update(**spoil)
+    assert findings() == {"I21"}
+    assert f"transfer {transfer}" in named()
+
+
+@pytest.mark.parametrize("operation", ["sendMoney", "topUp"])
+def test_a_key_that_answers_with_what_is_not_its_persons_or_with_anothers_effect_is_named(
+    db: None, operation: str
+) -> None:
+    ann, ben = a_payer("100.00"), a_payer("100.00")
+    a_transfer(ann, ben)
+    assert_ledger_is_sound()
+    key = IdempotencyKey.objects.get(operation=operation, user=ann)
+    for change in ({"user": ben}, {"user": ann, "answer": {}}):
+        for name, value in change.items():
+            setattr(key, name, value)
+        key.save()
+        assert (findings(), named()) == ({"I12"}, f"key {key.pk}")
+
+
+def test_a_top_up_given_to_somebody_else_by_hand_is_found(db: None) -> None:
+    a_payer("100.00")
+    TopUp.objects.update(owner=a_payer("0").pk)
+    assert findings() == {"I12", "I21"}
+    TopUp.objects.update(owner=Account.objects.filter(balance__gt=0).get().owner_id, currency="USD")
+    assert findings() == {"I21"}
 
 
 def test_a_top_up_changed_by_hand_is_found(db: None) -> None:

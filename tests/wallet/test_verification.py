@@ -92,6 +92,11 @@ def test_a_posting_changed_by_hand_is_found_and_named(
         "UPDATE wallet_account SET held = 1 WHERE id = %s",
         "UPDATE wallet_account SET last_recorded_at = last_recorded_at - interval '1 hour' WHERE id = %s",
         "UPDATE wallet_account SET kind = 'savings' WHERE id = %s",
+        "UPDATE wallet_account SET scope = 'elsewhere' WHERE id = %s",
+        "UPDATE wallet_account SET slot = 1 WHERE id = %s",
+        "UPDATE wallet_account SET owner_id = NULL WHERE id = %s",
+        "UPDATE wallet_journalentry e SET reverses_id = uuidv7() FROM wallet_posting p WHERE p.entry_id = e.id AND "
+        "p.sequence = 3 AND p.account_id = %s",
         "INSERT INTO wallet_posting (account_id, sequence, entry_id, asset_id, amount, balance_after, subject, effective_at, "
         "recorded_at, tx) SELECT account_id, 5, entry_id, asset_id, -1, 39, subject, effective_at, recorded_at, tx "
         "FROM wallet_posting WHERE account_id = %s AND sequence = 4",
@@ -103,6 +108,38 @@ def test_other_changes_by_hand_are_found(committed_db: None, run_as_owner: Owner
         run_as_owner(statement, [world.wallets[0]])
 
     assert any(str(world.wallets[0]) in row or row.startswith("entry ") for row in _findings())
+
+
+@pytest.mark.parametrize(
+    ("statement", "row"),
+    [
+        ("UPDATE wallet_asset SET decimals = 4 WHERE code = 'CNY'", "asset CNY"),
+        ("UPDATE wallet_account SET last_sequence = 1 WHERE kind = 'bank'", "account {bank}"),
+        ("UPDATE wallet_account SET credit_limit = 1 WHERE kind = 'bank'", "account {bank}"),
+        ("UPDATE wallet_account SET last_recorded_at = now() WHERE kind = 'bank'", "account {bank}"),
+    ],
+)
+def test_changes_by_hand_of_what_the_system_owns_are_named(
+    committed_db: None, run_as_owner: OwnersHand, statement: str, row: str
+) -> None:
+    world, _ = _a_used_ledger()
+    run_as_owner(statement)
+
+    assert _findings() == {row.format(bank=world.bank)}
+
+
+def test_a_ledger_whose_transactions_are_ahead_of_the_servers_is_named(
+    committed_db: None, run_as_owner: OwnersHand
+) -> None:
+    """So it stands after a restore from a dump into a new server, whose transactions count from the beginning."""
+    _a_used_ledger()
+    run_as_owner("UPDATE wallet_foldcheckpoint SET tx = tx + 1000000000000")
+    with _triggers_off(run_as_owner):
+        for table in ("journalentry", "posting"):
+            run_as_owner(f"UPDATE wallet_{table} SET tx = tx + 1000000000000")
+
+    assert "checkpoint" in _findings()
+    assert any(row.startswith("entry ") for row in _findings())
 
 
 def test_swapped_amounts_within_an_account_are_found(committed_db: None, run_as_owner: OwnersHand) -> None:
