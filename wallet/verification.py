@@ -302,20 +302,23 @@ check_sql(
 
 @check("I1", "each posting fits its entry's row of the flow table", area=LEDGER)
 def _flows(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
-    cursor.execute(
-        """
-        SELECT e.kind, a.kind, s.type, sign(p.amount)::int, count(*), (array_agg(e.id::text ORDER BY e.id))[1:20]
-        FROM wallet_posting p JOIN wallet_journalentry e ON e.id = p.entry_id JOIN wallet_account a ON a.id = p.account_id
-        JOIN wallet_asset s ON s.id = p.asset_id
-        GROUP BY 1, 2, 3, 4
-        """
-    )
+    moved = """
+        SELECT {shown} FROM wallet_posting p JOIN wallet_journalentry e ON e.id = p.entry_id
+        JOIN wallet_account a ON a.id = p.account_id JOIN wallet_asset s ON s.id = p.asset_id
+    """
+    cursor.execute(moved.format(shown="e.kind, a.kind, s.type, sign(p.amount)::int") + "GROUP BY 1, 2, 3, 4")
     flows = {kind.code: kind for kind in entry_kinds()}
-    for entry_kind, account_kind, asset_type, sign, _, entries in cursor.fetchall():
+    for entry_kind, account_kind, asset_type, sign in cursor.fetchall():
         flow = flows.get(entry_kind)
-        if flow is None or not flow.allows(account_kind, asset_type, sign):
-            for entry in entries:
-                yield f"entry {entry}", f"a {entry_kind} may not move {account_kind} ({asset_type}) in direction {sign}"
+        if flow is not None and flow.allows(account_kind, asset_type, sign):
+            continue
+        cursor.execute(
+            moved.format(shown="DISTINCT e.id")
+            + "WHERE e.kind = %s AND a.kind = %s AND s.type = %s AND sign(p.amount) = %s ORDER BY 1",
+            [entry_kind, account_kind, asset_type, sign],
+        )
+        for (entry,) in cursor.fetchall():
+            yield f"entry {entry}", f"a {entry_kind} may not move {account_kind} ({asset_type}) in direction {sign}"
 
 
 @check("I1", "each account is of a declared kind, folded as its kind says", area=LEDGER)

@@ -92,6 +92,8 @@ def test_a_posting_changed_by_hand_is_found_and_named(
         "UPDATE wallet_account SET held = 1 WHERE id = %s",
         "UPDATE wallet_account SET last_recorded_at = last_recorded_at - interval '1 hour' WHERE id = %s",
         "UPDATE wallet_account SET kind = 'savings' WHERE id = %s",
+        "UPDATE wallet_journalentry e SET kind = 'top_up' FROM wallet_posting p "
+        "WHERE p.entry_id = e.id AND p.account_id = %s AND p.sequence = 2",
         "UPDATE wallet_account SET scope = 'elsewhere' WHERE id = %s",
         "UPDATE wallet_account SET slot = 1 WHERE id = %s",
         "UPDATE wallet_account SET owner_id = NULL WHERE id = %s",
