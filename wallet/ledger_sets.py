@@ -240,19 +240,22 @@ def post_set(
         but_refused=bool(refused),
         then=then,
     )
+    own: SqlParameters = {
+        "set_kind": kind.code,
+        "set_effective_at": effective_at or recorded_at,
+        "set_recorded_at": recorded_at,
+        "set_entry": one_entry,
+        "set_subject": subject,
+        "set_refused": list(refused),
+    }
+    posted, moved = _write(kind, statement, {**params, **own})
+    return SetResult(posted=posted, legs=moved, refused=refused, recorded_at=recorded_at)
+
+
+def _write(kind: EntryKind, statement: str, params: SqlParameters) -> tuple[int, int]:
+    """Writes the set, and answers how many entries and legs; raises LedgerFault when it is not what was planned."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            statement,
-            {
-                **params,
-                "set_kind": kind.code,
-                "set_effective_at": effective_at or recorded_at,
-                "set_recorded_at": recorded_at,
-                "set_entry": one_entry,
-                "set_subject": subject,
-                "set_refused": list(refused),
-            },
-        )
+        cursor.execute(statement, params)
         planned, moved, posted, captured, holds, flows = cursor.fetchone()
     if planned != moved or captured != holds:
         raise LedgerFault(
@@ -260,7 +263,7 @@ def post_set(
             "an unknown account, an account has two legs against the caller's word, or a hold is not open."
         )
     _check_flows(kind, flows or [])
-    return SetResult(posted=posted, legs=moved, refused=refused, recorded_at=recorded_at)
+    return posted, moved
 
 
 def _lock(accounts: str, params: SqlParameters) -> tuple[datetime, bool]:
