@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], deadline_seconds: float = 30.0, *, what: str = "the condition") -> T:
+def wait_until(condition: Callable[[], T | None], deadline_seconds: float = 30.0, *, what: str = "the condition") -> T:
     """The first truthy value of `condition()`. Raises AssertionError when there is none by the deadline."""
     give_up_at = time.monotonic() + deadline_seconds
     while not (value := condition()):
