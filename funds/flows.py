@@ -62,6 +62,11 @@ FUND_CORRECTION = declare_kind(
     legs=[either(FUND_ISSUED, SHARES), either(FUND, SHARES), debit(OWED, SHARES)],
     description="Holders bear a negative day, or get the difference of a corrected one; what one lacks is owed.",
 )
+SHORTFALL_COLLECTED = declare_kind(
+    "shortfall_collected",
+    legs=[debit(FUND, SHARES), credit(OWED, SHARES)],
+    description="What a holder owes since a loss or a correction is taken from later income.",
+)
 FUND_INCOME_CARRIED = declare_kind(
     "fund_income_carried",
     legs=[either(FUND_ISSUED, SHARES), either(FUND_UNDISTRIBUTED, SHARES)],

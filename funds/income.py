@@ -8,6 +8,7 @@
 | counting | count | a batch's holders, incomes as cut, and how the cut fractions lie |
 | counting | ties | only when steps end inside a bucket: the exact fractions there |
 | posting | post | a batch's incomes are posted, if they agree with what was counted |
+| posting | shortfalls | what holders owe is collected from what the run paid them (`funds.shortfalls`) |
 | posting | later income | income of holdings that were redeemed whole goes on to cash (`funds.later_income`) |
 | posting | close | the totals agree, what is carried is posted, the day is paid |
 
@@ -17,12 +18,14 @@ workers do not do the same step twice. When figures disagree the run stops and s
 A corrected y is a run of its own, for the same day and on the same basis, that posts the difference to what its base paid.
 """
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Max
 
 from funds import income_batches, income_days
@@ -31,14 +34,30 @@ from funds.entitlement import freeze
 from funds.income_figures import INCOME_RUN, Figures, figures_of
 from funds.models import Fund, FundDay, Yield
 from superapp import clock, doorbell, runs
+from superapp.errors import DomainError
 from superapp.models import Run
+from wallet.errors import LedgerFault
+
+log = logging.getLogger(__name__)
 
 KIND = INCOME_RUN
 WORK_TASK = "funds.work_income_run"
 HELPERS = 4
 """How many workers are called to a stage with more than one batch."""
 
+FAULTS_OF_A_RUN = (DatabaseError, DomainError, LedgerFault, ValueError)
+"""What may go wrong with one run and says nothing of the others: the database, the ledger, figures that do not fit."""
+
 _S = Run.State
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """What one round over several runs came to."""
+
+    steps: int
+    failed: int
+    """Runs that raised; their step was rolled back, and the next round takes it again."""
 
 
 def open_due_runs() -> list[UUID]:
@@ -47,6 +66,18 @@ def open_due_runs() -> list[UUID]:
         _open_next_day(fund)
         _open_corrections(fund)
     return list(runs.unfinished().filter(kind=KIND).values_list("pk", flat=True))
+
+
+def work_on_all(run_ids: Sequence[UUID], *, seconds: float) -> Worked:
+    """Works on each of the runs for up to `seconds`. One that fails is logged and left for later; the others go on."""
+    steps = failed = 0
+    for run_id in run_ids:
+        try:
+            steps += work(run_id, seconds=seconds)
+        except FAULTS_OF_A_RUN:
+            failed += 1
+            log.exception("income run failed", extra={"run": str(run_id)})
+    return Worked(steps=steps, failed=failed)
 
 
 def work(run_id: UUID, *, seconds: float) -> int:
@@ -176,7 +207,11 @@ def _post(fund: Fund, run: Run) -> bool:
     run.refresh_from_db()
     if run.state != _S.POSTING or not income_batches.all_posted(run):
         return False
-    return income_days.send_later_income_on(fund, run) or income_days.close(fund, run)
+    return (
+        income_days.collect_shortfalls(fund, run)
+        or income_days.send_later_income_on(fund, run)
+        or income_days.close(fund, run)
+    )
 
 
 def call_helpers(run: Run) -> None:

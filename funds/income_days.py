@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from funds import catalogue, income_batches, income_sql, later_income
+from funds import catalogue, income_batches, income_sql, later_income, shortfalls
 from funds.arithmetic import EXACT, derived_yield, distributable, rate_of, step_of
 from funds.entitlement import end_of
 from funds.flows import FUND_INCOME_CARRIED
@@ -55,6 +55,11 @@ def finish_stage(fund: Fund, run: Run, figures: Figures) -> bool:
     if figures.stage == Stage.COUNT:
         return _move(run, figures, _with_totals(run, figures))
     return _move(run, figures, _with_threshold(fund, run, figures))
+
+
+def collect_shortfalls(fund: Fund, run: Run) -> bool:
+    """Collects what one set of holders owes from what the run paid them; whether there was one."""
+    return shortfalls.collect(fund=fund, run=run) > 0
 
 
 def send_later_income_on(fund: Fund, run: Run) -> bool:

@@ -19,7 +19,8 @@ from superapp.models import Run
 from wallet.ledger_sets import post_set
 
 # Of the redemptions of all that left after the run's day the first is the one that ended the day's holding. Income that was
-# posted before the shares left has gone along with them: the postings' order on the account tells.
+# posted before the shares left has gone along with them: the postings' order on the account tells. What the holder owed has
+# been collected first (`funds.shortfalls`).
 CANDIDATES = """
     SELECT o.*, i.amount AS income
     FROM (
@@ -30,12 +31,16 @@ CANDIDATES = """
         ORDER BY x.share_account_id, x.effective_day, x.id
     ) o
     CROSS JOIN LATERAL (
-        SELECT p.amount FROM wallet_posting p
+        SELECT p.amount - coalesce((
+                   SELECT sum(c.amount)
+                   FROM funds_shortfallcollection c JOIN funds_incomeshortfall s ON s.id = c.shortfall_id
+                   WHERE c.run_id = %(run)s AND s.account_id = o.share_account_id), 0) AS amount
+        FROM wallet_posting p
         WHERE p.account_id = o.share_account_id AND p.subject = %(run)s AND p.amount > 0
           AND p.sequence > (SELECT q.sequence FROM wallet_posting q
                             WHERE q.account_id = o.share_account_id AND q.entry_id = o.effective_entry_id)
     ) i
-    WHERE NOT EXISTS (SELECT FROM funds_fundorder f WHERE f.follows_id = o.id AND f.run_id = %(run)s)
+    WHERE i.amount > 0 AND NOT EXISTS (SELECT FROM funds_fundorder f WHERE f.follows_id = o.id AND f.run_id = %(run)s)
 """
 
 FIRST_DAY_SQL = f"SELECT min(c.effective_day) FROM ({CANDIDATES}) c"

@@ -2,7 +2,7 @@
 
 1. what is available on the fund account;
 2. what open redemptions hold: the hold shrinks, and with it the amount of the order;
-3. the rest is owed (`IncomeShortfall`, and the account `owed` in shares).
+3. the rest is owed (`IncomeShortfall`, and the account `owed` in shares), until later income pays it (`funds.shortfalls`).
 
 Called inside a batch's transaction, before its postings are written: it locks the open redemptions, then the accounts, in the
 order everyone locks in, and makes room under the holds so that the postings fit.
@@ -45,8 +45,8 @@ SHRINK_ORDERS_SQL = """
 """
 
 SHORTFALLS_SQL = """
-    INSERT INTO funds_incomeshortfall (id, fund_id, account_id, run_id, amount)
-    SELECT uuidv7(), %(fund)s, s.id, %(run)s, -(s.amount + s.available)
+    INSERT INTO funds_incomeshortfall (id, fund_id, account_id, run_id, amount, collected)
+    SELECT uuidv7(), %(fund)s, s.id, %(run)s, -(s.amount + s.available), 0
     FROM ({amounts}) s WHERE s.amount + s.available < 0
 """
 

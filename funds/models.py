@@ -311,12 +311,40 @@ class IncomeShortfall(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+")
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="+", db_index=False)
     amount = amount_field()
+    collected = amount_field(default=0, help_text="What later income has paid of it.")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["run", "account"], name="one_shortfall_a_run"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="a_shortfall_is_owed"),
+            models.CheckConstraint(
+                condition=Q(collected__gte=0, collected__lte=F("amount")), name="no_more_is_collected_than_is_owed"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["fund", "account"], condition=Q(collected__lt=F("amount")), name="shortfall_open")
         ]
 
     def __str__(self) -> str:
-        return f"{self.account_id} owes {self.amount}"
+        return f"{self.account_id} owes {self.amount - self.collected}"
+
+
+class ShortfallCollection(models.Model):
+    """That income of one run paid for a shortfall: how much, by which entry."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    shortfall = models.ForeignKey(IncomeShortfall, on_delete=models.PROTECT, related_name="collections", db_index=False)
+    run = models.ForeignKey(
+        Run, on_delete=models.PROTECT, related_name="+", db_index=False, help_text="The run whose income paid."
+    )
+    amount = amount_field()
+    entry_id = models.UUIDField(editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["shortfall", "run"], name="a_run_collects_once"),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="a_collection_is_something"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} collected"

@@ -8,6 +8,7 @@ from funds.flows import (
     FUND_INCOME,
     REDEMPTION_LEFT,
     REDEMPTION_PAID,
+    SHORTFALL_COLLECTED,
     SUBSCRIPTION_CONFIRMED,
     SUBSCRIPTION_PLACED,
     SUBSCRIPTION_RETURNED,
@@ -21,7 +22,7 @@ def _of_orders(_viewer: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, Story]:
     return dict.fromkeys(subjects, Story(subject_type="FundOrder"))
 
 
-@tells_of(FUND_INCOME, FUND_CORRECTION)
+@tells_of(FUND_INCOME, FUND_CORRECTION, SHORTFALL_COLLECTED)
 def _of_income(_viewer: UUID, subjects: Sequence[UUID]) -> Mapping[UUID, Story]:
     """Income is about a fund's day; its run is no node of the API."""
     return dict.fromkeys(subjects, Story(subject_type=""))

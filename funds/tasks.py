@@ -40,7 +40,7 @@ def pay_out_redemptions() -> int:
 @shared_task(name="funds.pay_income")
 def pay_income() -> int:
     """Opens the income runs that are due and works on all that are unfinished."""
-    return sum(income.work(run_id, seconds=WORK_SECONDS) for run_id in income.open_due_runs())
+    return income.work_on_all(income.open_due_runs(), seconds=WORK_SECONDS).steps
 
 
 @shared_task(name=income.WORK_TASK)

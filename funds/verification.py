@@ -16,6 +16,7 @@ check_sql(
         || r.revision
     FROM wallet_posting p JOIN superapp_run r ON r.id = p.subject AND r.kind = 'fund_income'
     JOIN wallet_account a ON a.id = p.account_id AND NOT a.folded
+    JOIN wallet_journalentry e ON e.id = p.entry_id AND e.kind <> 'shortfall_collected'
     GROUP BY p.account_id, r.id HAVING count(*) > 1
     """,
 )
@@ -43,7 +44,7 @@ check_sql(
     SELECT 'entry ' || e.id, 'it counts from ' || e.effective_at || ', but is income of ' || r.scope || ' ' || r.day
     FROM wallet_journalentry e JOIN superapp_run r ON r.id = e.subject AND r.kind = 'fund_income'
     JOIN funds_fund f ON f.code = r.scope
-    WHERE e.effective_at <> ((r.day + 1)::timestamp AT TIME ZONE f.zone)
+    WHERE e.kind <> 'shortfall_collected' AND e.effective_at <> ((r.day + 1)::timestamp AT TIME ZONE f.zone)
     """,
 )
 check_sql(
@@ -117,9 +118,9 @@ for _kind, _open in OPEN_ROWS.items():
 
 check_sql(
     "I21",
-    "what is owed in shares is the sum of the shortfalls",
+    "what is owed in shares is the sum of what shortfalls have left open",
     """
-    SELECT 'account owed of ' || f.code, 'its balance is ' || coalesce(b.balance, 0) || ', the shortfalls make '
+    SELECT 'account owed of ' || f.code, 'its balance is ' || coalesce(b.balance, 0) || ', the open shortfalls make '
         || coalesce(s.amount, 0)
     FROM funds_fund f
     LEFT JOIN (
@@ -127,8 +128,26 @@ check_sql(
         JOIN wallet_asset t ON t.id = a.asset_id AND t.type = 'fund_shares'
         WHERE a.kind = 'owed' GROUP BY a.scope
     ) b ON b.scope = f.code
-    LEFT JOIN (SELECT fund_id, sum(amount) AS amount FROM funds_incomeshortfall GROUP BY fund_id) s ON s.fund_id = f.id
+    LEFT JOIN (
+        SELECT fund_id, sum(amount - collected) AS amount FROM funds_incomeshortfall GROUP BY fund_id
+    ) s ON s.fund_id = f.id
     WHERE coalesce(b.balance, 0) <> -coalesce(s.amount, 0)
+    """,
+)
+check_sql(
+    "I21",
+    "what was collected of a shortfall is what income paid for it",
+    """
+    SELECT 'shortfall ' || s.id, s.collected || ' is collected, its collections make ' || coalesce(c.amount, 0)
+        || ', their postings ' || coalesce(c.posted, 0)
+    FROM funds_incomeshortfall s
+    LEFT JOIN (
+        SELECT c.shortfall_id, sum(c.amount) AS amount, -sum(p.amount) AS posted
+        FROM funds_shortfallcollection c JOIN funds_incomeshortfall x ON x.id = c.shortfall_id
+        LEFT JOIN wallet_posting p ON p.account_id = x.account_id AND p.entry_id = c.entry_id
+        GROUP BY c.shortfall_id
+    ) c ON c.shortfall_id = s.id
+    WHERE s.collected <> coalesce(c.amount, 0) OR s.collected <> coalesce(c.posted, 0)
     """,
 )
 

@@ -25,7 +25,7 @@ SUBJECT_PAGES |= {
             flows.REDEMPTION_PAID,
         ),
         "funds.managersettlement": (flows.MANAGER_SETTLEMENT,),
-        "superapp.run": (flows.FUND_INCOME, flows.FUND_INCOME_CARRIED),
+        "superapp.run": (flows.FUND_INCOME, flows.FUND_INCOME_CARRIED, flows.SHORTFALL_COLLECTED),
     }.items()
     for kind in kinds
 }
@@ -158,11 +158,11 @@ class ManagerSettlementAdmin(ReadOnlyAdmin):
 class IncomeShortfallAdmin(ReadOnlyAdmin):
     """What negative income took from holders who no longer had it: owed to the fund."""
 
-    list_display = ["fund", "owner_link", "shown_amount", "run"]
+    list_display = ["fund", "owner_link", "shown_amount", "shown_collected", "run"]
     list_filter = ["fund"]
     list_select_related = ["fund", "account__owner", "account__asset", "run"]
-    fields = ["fund", "owner_link", "account_page", "shown_amount", "run"]
-    readonly_fields = ["owner_link", "account_page", "shown_amount"]
+    fields = ["fund", "owner_link", "account_page", "shown_amount", "shown_collected", "run"]
+    readonly_fields = ["owner_link", "account_page", "shown_amount", "shown_collected"]
     ordering = ["-id"]
 
     @display(description="Person")
@@ -179,3 +179,8 @@ class IncomeShortfallAdmin(ReadOnlyAdmin):
     def shown_amount(self, shortfall: IncomeShortfall) -> SafeString | str:
         """In shares."""
         return figure(shortfall.amount, shortfall.account.asset.decimals, shortfall.account.asset.code)
+
+    @display(description="Collected")
+    def shown_collected(self, shortfall: IncomeShortfall) -> SafeString | str:
+        """What later income has paid of it."""
+        return figure(shortfall.collected, shortfall.account.asset.decimals, shortfall.account.asset.code)

@@ -5,11 +5,11 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
-from funds import catalogue, entitlement, income, order_sets, yields
+from funds import catalogue, entitlement, income, income_batches, order_sets, yields
 from funds.errors import BackdatedIntoFrozenDay
-from funds.income_figures import figures_of
+from funds.income_figures import Figures, figures_of
 from funds.models import Fund, FundDay, FundOrder
 from superapp.models import Run, User
 from tests.databases import TestDatabase
@@ -292,3 +292,36 @@ def test_a_batch_that_disagrees_with_its_count_stops_the_run_and_posts_nothing(c
     assert "would post 1.54" in run.fault
     assert scenes.incomes(saver, fund) == []
     assert not scenes.is_paid(fund, "2013-07-02")
+
+
+def test_a_run_that_fails_does_not_hold_up_the_others(
+    committed_db: TestDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    healthy, sick = scenes.a_fund("2013-07-02", code="SOUND"), scenes.a_fund("2013-07-02", code="AILING")
+    for fund in (healthy, sick):
+        _a_holder(fund)
+    post_one = income_batches.post_one
+
+    def failing(fund: Fund, run: Run, figures: Figures) -> bool:
+        if fund == sick:
+            raise DatabaseError("the disk of this fund is bad")
+        return post_one(fund, run, figures)
+
+    with scenes.on("2013-07-03", "09:00"):
+        for fund in (sick, healthy):
+            scenes.publish(fund, {"2013-07-02": "1.46"})
+        monkeypatch.setattr(income_batches, "post_one", failing)
+        failed: list[int] = []
+
+        def sound_is_paid_and_ailing_has_failed() -> bool:
+            failed.append(income.work_on_all(income.open_due_runs(), seconds=60).failed)
+            return scenes.is_paid(healthy, "2013-07-02") and 1 in failed
+
+        wait_until(sound_is_paid_and_ailing_has_failed, 60)
+        assert not scenes.is_paid(sick, "2013-07-02")
+        assert [r.message for r in caplog.records if r.name == "funds.income"] == ["income run failed"] * sum(failed)
+
+        monkeypatch.setattr(income_batches, "post_one", post_one)
+        scenes.pay_income()
+        assert scenes.is_paid(sick, "2013-07-02")
+    scenes.nothing_is_wrong()
