@@ -1,6 +1,9 @@
 """docs/sign-in.md is true: its commands run against a live site and print what the page says."""
 
 import logging
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,17 +11,16 @@ import pytest
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.cache import cache
 from django.test.testcases import LiveServerThread
-from pytest_django.fixtures import Settings
 
 from tests.databases import TestDatabase
+from tests.docs import curl
 from tests.docs.console import commands_of, run
 from tests.superapp.app_client import SandboxLog
 
 
 @pytest.fixture
-def site(committed_db: TestDatabase, settings: Settings) -> Iterator[str]:
+def site(committed_db: TestDatabase) -> Iterator[str]:
     """The address of a running site."""
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "docs"}}
     cache.clear()
     server = LiveServerThread("localhost", StaticFilesHandler)
     server.daemon = True
@@ -42,10 +44,19 @@ def log() -> Iterator[SandboxLog]:
     logger.setLevel(before)
 
 
-def test_the_commands_of_the_sign_in_page_do_what_it_says(site: str, log: SandboxLog, tmp_path: Path) -> None:
+CURLS = {
+    "ours": f"{shlex.quote(sys.executable)} {shlex.quote(str(Path(curl.__file__)))}",
+    "the machine's": shutil.which("curl"),
+}
+
+
+@pytest.mark.parametrize("program", [program for program in CURLS.values() if program])
+def test_the_commands_of_the_sign_in_page_do_what_it_says(
+    site: str, log: SandboxLog, tmp_path: Path, program: str
+) -> None:
     def as_typed(command: str) -> str:
         if command.startswith("SITE="):
-            return f"SITE={site}"
+            return f'SITE={site}; curl() {{ {program} "$@"; }}'
         if command == "CODE=123456":
             return f"CODE={log.code_for('+8613812345678')}"
         return command
