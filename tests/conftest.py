@@ -7,15 +7,12 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from tests.databases import TestDatabase, cloned
-
-TEST_BROKER, TEST_CACHE = 8, 9
-"""Databases of the embedded Valkey that a running site of this checkout does not look at."""
+from tests.valkey_pairs import SESSION_PAIRS, claimed_pair
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _broker_and_cache_of_their_own() -> Iterator[None]:
     """Bells that tests ring are heard by no worker of `make run`, and caches are not shared with it."""
-    import redis
     from django.conf import settings
     from django.core.cache import caches
 
@@ -26,14 +23,12 @@ def _broker_and_cache_of_their_own() -> Iterator[None]:
         return
     engines.ensure_running()
     local = engines.home()
-    celery_app.conf.broker_url = settings.CELERY_BROKER_URL = local.broker_url(TEST_BROKER)
-    settings.CACHES["default"]["LOCATION"] = settings.REDIS_URL = local.redis_url(TEST_CACHE)
-    with suppress(AttributeError):  # nobody has asked for it yet
-        del caches["default"]
-    yield
-    for number in (TEST_BROKER, TEST_CACHE):
-        with redis.from_url(local.redis_url(number)) as valkey:
-            valkey.flushdb()
+    with claimed_pair(SESSION_PAIRS) as (broker, cache):
+        celery_app.conf.broker_url = settings.CELERY_BROKER_URL = local.broker_url(broker)
+        settings.CACHES["default"]["LOCATION"] = settings.REDIS_URL = local.redis_url(cache)
+        with suppress(AttributeError):  # nobody has asked for it yet
+            del caches["default"]
+        yield
 
 
 @pytest.fixture(scope="session")

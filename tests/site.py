@@ -13,16 +13,11 @@ from typing import Any
 
 import httpx
 import psycopg
-import redis
 
 from config import engines, runner
 from tests.databases import CHECKOUT, TestDatabase
+from tests.valkey_pairs import SITE_PAIRS, claimed_pair
 from tests.waiting import wait_until
-
-PAIRS = ((10, 11), (12, 13), (14, 15))
-"""Databases of the embedded Valkey for a site's broker and cache; each site takes a pair that no other one has."""
-
-CLAIM_SECONDS = 900
 
 
 class Site:
@@ -126,33 +121,12 @@ class Site:
 @contextmanager
 def a_site(database: TestDatabase, folder: Path) -> Iterator[Site]:
     """A site around the database; whatever runs of it is ended afterwards."""
-    with _a_pair() as pair:
+    with claimed_pair(SITE_PAIRS) as pair:
         site = Site(database, folder, pair=pair)
         try:
             yield site
         finally:
             site.stop()
-
-
-@contextmanager
-def _a_pair() -> Iterator[tuple[int, int]]:
-    """Two empty databases of Valkey, claimed so that test sessions side by side do not hear each other's messages."""
-    local = engines.home()
-
-    def claimed() -> tuple[int, int] | None:
-        for pair in PAIRS:
-            with redis.from_url(local.redis_url(pair[0])) as valkey:
-                if valkey.set("claimed", str(os.getpid()), nx=True, ex=CLAIM_SECONDS):
-                    return pair
-        return None
-
-    pair = wait_until(claimed, deadline_seconds=CLAIM_SECONDS, what="a free pair of databases")
-    try:
-        yield pair
-    finally:
-        for number in pair:
-            with redis.from_url(local.redis_url(number)) as valkey:
-                valkey.flushdb()
 
 
 class Client:

@@ -251,7 +251,7 @@ def test_a_key_that_is_no_key_is_refused(person: User, key: str) -> None:
         send(person, must_not_run, key=key)
 
 
-@pytest.mark.parametrize("key", ["k", "k" * 200, "a b~!", str(uuid7())])
+@pytest.mark.parametrize("key", ["k", "k" * 200, "a b~!", "0198c3a0-5e1f-7b2a-9c4d-1f2e3d4c5b6a"])
 def test_printable_keys_up_to_200_characters_are_taken(person: User, key: str) -> None:
     assert not send(person, an_effect(), key=key).replayed
 
