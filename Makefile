@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench clean requirements
+.PHONY: help install run demo test check bench clean requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -16,6 +16,9 @@ install: $(VENV)/.development ## everything needed to run, test and change the p
 
 run: $(VENV)/.runtime ## the whole site on this machine: http://127.0.0.1:8000 (PORT=...)
 	@$(BIN)/python manage.py run --port $(PORT)
+
+demo: $(VENV)/.development ## the story in this terminal: who pays whom, what the ledger did, ten days of income
+	@$(BIN)/python manage.py demo
 
 test: $(VENV)/.development ## all tests (ARGS="tests/wallet -k hold")
 	@$(BIN)/python -m pytest $(ARGS)

@@ -66,7 +66,7 @@ def test_the_tour_answers_what_the_page_shows(
 
 
 def test_the_make_targets_that_the_page_names_exist() -> None:
-    """What they do is tried where it can be: `make run` in tests/path and tests/config; this suite is `make test`."""
+    """What they do is tried where it can be: `make run` and `make demo` in tests/config; this suite is `make test`."""
     make = shutil.which("make")
     assert make
     targets = {
@@ -74,7 +74,7 @@ def test_the_make_targets_that_the_page_names_exist() -> None:
         for step in steps_of(README)
         if isinstance(step, RunCommand) and step.line.startswith("make ")
     }
-    assert targets == {"run", "test"}
+    assert targets == {"run", "demo", "test"}
     for target in targets | {"help"}:
         subprocess.run([make, "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
 

@@ -1,0 +1,64 @@
+"""A person's phone: signs in as every front end does, and sends the operations that GraphiQL offers ready-made."""
+
+import json
+import uuid
+from typing import Any
+
+import httpx
+
+from config.engines.home import CHECKOUT
+
+EXAMPLES = CHECKOUT / "superapp" / "graphql" / "examples"
+"""One operation a file; the same files are GraphiQL's examples."""
+
+
+class Unexpected(Exception):
+    """The server answered with something the story does not know; the answer in words."""
+
+
+class FrontEnd:
+    """One signed-in person. `name` is for the story's reader."""
+
+    def __init__(self, url: str, *, name: str, phone: str, password: str) -> None:
+        self.name = name
+        self._http = httpx.Client(base_url=url, timeout=20)
+        signed_in = self._http.post("/_allauth/app/v1/auth/login", json={"phone": phone, "password": password}).json()
+        self._http.headers["X-Session-Token"] = signed_in["meta"]["session_token"]
+
+    def ask(self, document: str, **variables: object) -> dict[str, Any]:
+        """The data of a query. Raises Unexpected on a top-level error."""
+        answer = self._http.post("/graphql/", json={"query": document, "variables": variables}).json()
+        if "errors" in answer:
+            raise Unexpected(json.dumps(answer["errors"]))
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def example(self, name: str, **variables: object) -> dict[str, Any]:
+        """The data of one of GraphiQL's examples, with variables of one's own."""
+        return self.ask((EXAMPLES / f"{name}.graphql").read_text(), **variables)
+
+    def do(self, name: str, mutation: str, **given: object) -> dict[str, Any]:
+        """One of the examples that is a mutation, with its input; the member of the union it answered with."""
+        member: dict[str, Any] = self.example(name, input=given)[mutation]
+        return member
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._http.close()
+
+
+def money(amount: str, currency: str = "CNY") -> dict[str, str]:
+    """An amount as the API takes it: a decimal string and its currency."""
+    return {"amount": amount, "currency": currency}
+
+
+def new_key() -> str:
+    """An idempotency key, as a front end makes one for each thing its user wants done."""
+    return str(uuid.uuid4())
+
+
+def done(member: dict[str, Any]) -> dict[str, Any]:
+    """The member if it is a success. Raises Unexpected when a rule has refused."""
+    if "code" in member:
+        raise Unexpected(f"{member['code']}: {member['message']}")
+    return member
