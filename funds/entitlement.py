@@ -31,9 +31,10 @@ from funds.income_figures import INCOME_RUN
 from funds.models import Fund, FundDay, FundOrder
 from superapp import clock, runs
 
-# `available` serves losses and corrections: what can be taken from an account without touching its holds.
+# `available` serves losses and corrections: what can be taken from an account without touching its holds;
+# nothing from a frozen one.
 BASIS_SQL = """
-    SELECT a.id, greatest(a.balance - a.held + a.credit_limit, 0) AS available,
+    SELECT a.id, CASE WHEN a.frozen THEN 0 ELSE greatest(a.balance - a.held + a.credit_limit, 0) END AS available,
            CASE WHEN a.last_recorded_at < %(day_end)s THEN a.balance
                 ELSE a.balance - coalesce((
                     SELECT sum(p.amount) FROM wallet_posting p

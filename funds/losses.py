@@ -4,6 +4,8 @@
 2. what open redemptions hold: the hold shrinks, and with it the amount of the order;
 3. the rest is owed (`IncomeShortfall`, and the account `owed` in shares), until later income pays it (`funds.shortfalls`).
 
+A frozen account loses nothing: of it all is owed.
+
 Called inside a batch's transaction, before its postings are written: it locks the open redemptions, then the accounts, in the
 order everyone locks in, and makes room under the holds so that the postings fit.
 """
@@ -34,6 +36,7 @@ FROM_HOLDS_SQL = """
         FROM (SELECT s.id, -(s.amount + s.available) AS lacks FROM ({amounts}) s WHERE s.amount + s.available < 0) i
         JOIN funds_fundorder o ON o.share_account_id = i.id AND o.side = 'redeem' AND o.state = 'placed'
         JOIN wallet_hold h ON h.id = o.hold_id AND h.state = 'open'
+        JOIN wallet_account a ON a.id = i.id AND NOT a.frozen
     ) x WHERE x.taken > 0
 """
 

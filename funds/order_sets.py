@@ -151,7 +151,7 @@ def confirm_due() -> int:
             ],
         )
     if result.refused:
-        _reject(list(result.refused))
+        _end_refused(list(result.refused), end=_S.REJECTED)
     return len(orders)
 
 
@@ -178,6 +178,9 @@ def leave_due() -> int:
         FundOrder.objects.filter(pk__in=orders, state=_S.PLACED).exclude(pk__in=result.refused).update(
             state=_S.CANCELLED, amount=Decimal(0)
         )
+    if result.refused:
+        # Left waiting, it would hold up every later day of the fund.
+        _end_refused(list(result.refused), end=_S.CANCELLED)
     return len(orders)
 
 
@@ -238,8 +241,8 @@ def _settle_set(fund: Fund, day: date) -> int:
     return len(rows)
 
 
-def _reject(order_ids: list[UUID]) -> None:
-    """Gives back the cash of subscriptions that their accounts could not take; few, and one by one."""
+def _end_refused(order_ids: list[UUID], *, end: FundOrder.State) -> None:
+    """Gives back cash that became no shares, or frees shares that may not leave; few, and one by one."""
     for order_id in order_ids:
         with transaction.atomic():
             order = (
@@ -249,7 +252,7 @@ def _reject(order_ids: list[UUID]) -> None:
                 .first()
             )
             if order is not None:
-                give_back(order, end=_S.REJECTED)
+                give_back(order, end=end)
 
 
 def _oldest_due(side: FundOrder.Side) -> DueSet | None:

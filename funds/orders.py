@@ -8,6 +8,7 @@
 | redemption | PLACED | LEFT | 00:00 of the effective day: shares leave, their cash is due |
 | redemption | LEFT | PAID | the manager has settled: the cash reaches the wallet |
 | redemption | PLACED | CANCELLED | by its owner, until the cut-off of T: the hold ends |
+| redemption | PLACED | CANCELLED | its account may not lose shares (frozen, closed): the hold ends |
 
 Subscribed cash waits in `fund_orders`: it is no balance of the wallet and no share yet. Redeemed shares are held and go on
 earning until they leave. Nothing counts from the future: an order waits for its day and then counts back to 00:00 of it.
@@ -72,7 +73,7 @@ def subscribe(
     """Places an order to buy shares for `amount` of the person's wallet, once under this key.
 
     Raises NotFound (fund), InvalidAmount, FundOperationRefused, TermsNotAccepted, BelowMinimum, WalletNotOpen,
-    InsufficientFunds, AccountClosed, IdempotencyKeyReused, InvalidIdempotencyKey.
+    InsufficientFunds, AccountClosed, AccountFrozen, IdempotencyKeyReused, InvalidIdempotencyKey.
     """
     asked = positive(amount, currency).amount
     done = idempotency.once(
@@ -93,7 +94,7 @@ def redeem(
 
     All means the balance when the shares leave; what the holding has earned and is paid later goes to the wallet.
     Raises NotFound (fund), InvalidAmount, FundOperationRefused, NothingToRedeem, RedemptionOfAllOpen, WalletNotOpen,
-    InsufficientFunds, AccountClosed, IdempotencyKeyReused, InvalidIdempotencyKey.
+    InsufficientFunds, AccountClosed, AccountFrozen, IdempotencyKeyReused, InvalidIdempotencyKey.
     """
     asked = None if amount is None else positive(amount, currency or "").amount
     done = idempotency.once(

@@ -32,7 +32,7 @@ COLLECTABLE = """
         FROM funds_incomeshortfall x WHERE x.fund_id = %(fund)s AND x.collected < x.amount
     ) s
     JOIN (
-        SELECT id, balance - held AS available FROM wallet_account WHERE balance > held AND NOT closed
+        SELECT id, balance - held AS available FROM wallet_account WHERE balance > held AND NOT closed AND NOT frozen
     ) a ON a.id = s.account_id
     CROSS JOIN LATERAL (
         SELECT p.amount FROM wallet_posting p

@@ -81,8 +81,8 @@ def send_money(
 
     Raises InvalidAmount, NoteTooLong (neither is stored), PinNotSet, PinRequired, PinWrong, PinLocked, RateLimited
     (policy people.payee_lookups_of_a_person), PayeeNotFound, CannotPayYourself, WalletNotOpen (the sender's),
-    LimitExceeded (policy payments.transfer.maximum), InsufficientFunds, AccountClosed, InvalidIdempotencyKey,
-    IdempotencyKeyReused, Unavailable.
+    LimitExceeded (policy payments.transfer.maximum), InsufficientFunds, AccountClosed, AccountFrozen,
+    InvalidIdempotencyKey, IdempotencyKeyReused, Unavailable.
     """
     asked = positive(amount, currency)
     said = tidy_note(note)

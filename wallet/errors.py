@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from superapp.errors import DomainError
 from superapp.money import exact
@@ -34,6 +35,18 @@ class AccountClosed(DomainError):
 
     code = "ACCOUNT_CLOSED"
     message = "This account is closed and takes no more money; choose another."
+
+
+@dataclass(eq=False)
+class AccountFrozen(DomainError):
+    """Money would leave an account whose books are being looked at. `case`: what an operator knows the matter by."""
+
+    code = "ACCOUNT_FROZEN"
+    message = (
+        "This account is frozen while its books are looked at (case {case}): {allowed}. Ask support, naming the case."
+    )
+    case: UUID | None
+    allowed: str = "money can be received, none can leave"
 
 
 class LedgerFault(Exception):

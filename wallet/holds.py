@@ -21,6 +21,7 @@ from django.db import connection
 from superapp.sql_files import SqlParameters
 from wallet.accounts import asset_by_id
 from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
+from wallet.freezes import account_frozen
 from wallet.models import Hold
 
 
@@ -61,6 +62,7 @@ class HoldableAccount(Protocol):
     asset_id: int
     held: Decimal
     closed: bool
+    frozen: bool
 
     @property
     def available(self) -> Decimal:
@@ -77,7 +79,7 @@ class OpenHolds:
         self.ended: list[Hold] = []
 
     def apply(self, step: HoldStep, account: HoldableAccount, *, at: datetime) -> None:
-        """Carries out one step on the locked account. Raises InsufficientFunds, AccountClosed, LedgerFault."""
+        """Carries out one step on the locked account. Raises InsufficientFunds, AccountClosed, AccountFrozen, LedgerFault."""
         match step:
             case PlaceHold():
                 self._place(step, account, at=at)
@@ -91,6 +93,8 @@ class OpenHolds:
             raise LedgerFault("A hold sets aside more than zero.")
         if account.closed:
             raise AccountClosed
+        if account.frozen:
+            raise account_frozen(account.id)
         if step.amount > account.available:
             raise insufficient_funds(account.available, step.amount, asset_by_id(account.asset_id))
         account.held += step.amount

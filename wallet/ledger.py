@@ -2,7 +2,7 @@
 
 phase    what it does                                                       cost
 lock     the inline accounts, in id order, FOR NO KEY UPDATE                one round trip, one row lock per inline account
-decide   flow, closed, available — on the rows as locked                    none
+decide   flow, closed, frozen, available — on the rows as locked                    none
 write    entries, postings and balances                                     one round trip for all plans
 holds    only when a plan names some                                        one round trip to read, one to write
 
@@ -27,11 +27,12 @@ from wallet import holds
 from wallet.accounts import asset_by_id, known_system_account
 from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
 from wallet.flows import REVERSAL, EntryKind
+from wallet.freezes import account_frozen
 from wallet.holds import HoldStep
 from wallet.prepared import array, run
 
 LOCK_SQL = """
-    SELECT id, kind, asset_id, balance, held, credit_limit, last_sequence, last_recorded_at, closed
+    SELECT id, kind, asset_id, balance, held, credit_limit, last_sequence, last_recorded_at, closed, frozen
     FROM wallet_account
     WHERE id = ANY(%s::uuid[]) AND NOT folded
     ORDER BY id
@@ -104,6 +105,7 @@ class LockedAccount:
     last_sequence: int
     last_recorded_at: datetime | None
     closed: bool
+    frozen: bool
 
     @property
     def available(self) -> Decimal:
@@ -122,8 +124,8 @@ def lock_accounts(account_ids: Iterable[UUID]) -> dict[UUID, LockedAccount]:
 def post(*plans: Plan) -> list[PostedEntry]:
     """Writes the planned entries, all or none, and answers with what was written, in order.
 
-    Raises InsufficientFunds and AccountClosed as refusals; LedgerFault when a plan does not balance, does not fit its row
-    of the flow table, names an unknown account, or counts before it is known; TransactionManagementError outside a
+    Raises InsufficientFunds, AccountClosed and AccountFrozen as refusals; LedgerFault when a plan does not balance, does not
+    fit its row of the flow table, names an unknown account, or counts before it is known; TransactionManagementError outside a
     transaction. After a refusal nothing has been written.
     """
     if not connection.in_atomic_block:
@@ -219,6 +221,8 @@ class _Writing:
         self._check_flow(plan, account.kind, account.asset_id, leg.amount)
         if account.closed:
             raise AccountClosed
+        if leg.amount < 0 and account.frozen:
+            raise account_frozen(account.id)
         if leg.amount < 0 and account.available + leg.amount < 0:
             raise insufficient_funds(account.available, -leg.amount, asset_by_id(account.asset_id))
         account.balance += leg.amount

@@ -31,6 +31,7 @@ from superapp.sql_files import SqlParameters
 from wallet.accounts import asset_by_id
 from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
 from wallet.flows import EntryKind
+from wallet.freezes import account_frozen
 from wallet.ledger import recording_time
 
 LOCK_SQL = """
@@ -46,12 +47,12 @@ LOCK_SQL = """
 
 RISK_SQL = """
     WITH legs AS MATERIALIZED ({legs}), captures AS MATERIALIZED ({captures}), at_risk AS (
-        SELECT a.id, a.balance - a.held + a.credit_limit AS available, a.closed, a.asset_id
+        SELECT a.id, a.balance - a.held + a.credit_limit AS available, a.closed, a.frozen AND l.lost < 0 AS frozen, a.asset_id
         FROM wallet_account a
         JOIN (SELECT account_id, sum(least(amount, 0)) AS lost FROM legs GROUP BY account_id) l ON l.account_id = a.id
-        WHERE NOT a.folded AND (a.closed OR a.balance - a.held + a.credit_limit + l.lost < 0)
+        WHERE NOT a.folded AND (a.closed OR (a.frozen AND l.lost < 0) OR a.balance - a.held + a.credit_limit + l.lost < 0)
     )
-    SELECT l.item, l.account_id, l.amount, coalesce(c.freed, 0), r.available, r.closed, r.asset_id
+    SELECT l.item, l.account_id, l.amount, coalesce(c.freed, 0), r.available, r.closed, r.frozen, r.asset_id
     FROM legs l
     JOIN at_risk r ON r.id = l.account_id
     LEFT JOIN (
@@ -216,8 +217,8 @@ def post_set(
     `then`: data-modifying statements that join the writing statement and may read `posted(item, entry_id)`.
 
     The caller has locked its business rows. Items that a rule refuses write nothing and are named in the result; in one
-    entry a refusal is raised (InsufficientFunds, AccountClosed), since all its legs stand or fall together. Raises
-    LedgerFault for legs that do not fit, TransactionManagementError outside a transaction.
+    entry a refusal is raised (InsufficientFunds, AccountClosed, AccountFrozen), since all its legs stand or fall together.
+    Raises LedgerFault for legs that do not fit, TransactionManagementError outside a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError(
@@ -276,13 +277,13 @@ def _lock(accounts: str, params: SqlParameters) -> tuple[datetime, bool]:
 def _refused(legs: str, captures: str, params: SqlParameters, *, raise_first: bool) -> dict[UUID, str]:
     """Goes through the items that touch an account at risk, in order, as if they were posted one by one.
 
-    An account is at risk when it is closed, or when all that the set takes from it, without what it adds, is more than is
-    available; every other account can bear its legs in any order, so only these need looking at.
+    An account is at risk when it is closed, when it is frozen and loses, or when all that the set takes from it, without
+    what it adds, is more than is available; every other account can bear its legs in any order, so only these need looking at.
     """
     with connection.cursor() as cursor:
         cursor.execute(RISK_SQL.format(legs=legs, captures=captures), params)
         rows = cursor.fetchall()
-    by_item: dict[UUID, list[tuple[UUID, Decimal, Decimal, Decimal, bool, int]]] = {}
+    by_item: dict[UUID, list[tuple[UUID, Decimal, Decimal, Decimal, bool, bool, int]]] = {}
     for item, *leg in rows:
         by_item.setdefault(item, []).append(tuple(leg))
     available: dict[UUID, Decimal] = {}
@@ -290,11 +291,17 @@ def _refused(legs: str, captures: str, params: SqlParameters, *, raise_first: bo
     for item, item_legs in by_item.items():
         after = dict(available)
         freed_for: set[UUID] = set()
-        for account, amount, freed, at_first, closed, asset_id in item_legs:
+        for account, amount, freed, at_first, closed, frozen, asset_id in item_legs:
             left = after.get(account, at_first) + (freed if account not in freed_for else 0)
             freed_for.add(account)
-            if closed or (amount < 0 and left + amount < 0):
-                error = AccountClosed() if closed else insufficient_funds(left, -amount, asset_by_id(asset_id))
+            if closed or (amount < 0 and (frozen or left + amount < 0)):
+                error = (
+                    AccountClosed()
+                    if closed
+                    else account_frozen(account)
+                    if frozen
+                    else insufficient_funds(left, -amount, asset_by_id(asset_id))
+                )
                 if raise_first:
                     raise error
                 refused[item] = error.code

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from superapp.ids import uuid7
+from wallet.assurance import AccountFreeze  # noqa: F401  a model of this app, found here like the others
 
 
 def amount_field(**options: object) -> "models.DecimalField[Decimal, Decimal]":
@@ -58,6 +59,9 @@ class Account(models.Model):
     last_sequence = models.BigIntegerField(default=0)
     last_recorded_at = models.DateTimeField(null=True, blank=True)
     closed = models.BooleanField(default=False)
+    frozen = models.BooleanField(
+        default=False, db_default=False, help_text="Money comes in and none goes out, until its case is lifted."
+    )
     created_at = models.DateTimeField()
 
     class Meta:

@@ -22,6 +22,7 @@ ORDER_ERRORS = (
     wallet_errors.WalletNotOpen,
     wallet_errors.InsufficientFunds,
     wallet_errors.AccountClosed,
+    wallet_errors.AccountFrozen,
 )
 
 

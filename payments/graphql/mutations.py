@@ -76,6 +76,7 @@ class Mutation:
             wallet_errors.InsufficientFunds,
             wallet_errors.LimitExceeded,
             wallet_errors.AccountClosed,
+            wallet_errors.AccountFrozen,
             *PIN_ERRORS,
             RateLimited,
         ],

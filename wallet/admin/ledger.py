@@ -72,7 +72,7 @@ class AccountAdmin(ReadOnlyAdmin):
 
     list_display = ["name", "owner_link", "asset", "shown_balance", "shown_held", "shown_available", "standing"]
     list_display_links = ["name"]
-    list_filter = [KindFilter, "asset", "closed", ("owner", admin.EmptyFieldListFilter)]
+    list_filter = [KindFilter, "asset", "closed", "frozen", ("owner", admin.EmptyFieldListFilter)]
     list_select_related = ["asset", "owner"]
     search_fields = ["=id", "=owner__phone", "=owner__handle"]
     search_help_text = "An account's id, or its owner's phone number or handle in full"
@@ -206,11 +206,13 @@ class AccountAdmin(ReadOnlyAdmin):
         """What can be spent; nobody spends from a system account."""
         return EMPTY if account.folded else figure(account.balance - account.held, account.asset.decimals)
 
-    @display(description="State", label={"open": "success", "closed": "danger", "system": "info"})
+    @display(description="State", label={"open": "success", "closed": "danger", "frozen": "danger", "system": "info"})
     def standing(self, account: Account) -> str:
-        """Open, closed, or the system's own."""
+        """Open, closed, frozen, or the system's own."""
         if account.folded:
             return "system"
+        if account.frozen:
+            return "frozen"
         return "closed" if account.closed else "open"
 
     def _balance(self, account: Account) -> Decimal:

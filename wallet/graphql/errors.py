@@ -21,6 +21,19 @@ class InsufficientFunds(UserError):
     asset: str = strawberry.field(description="What is counted: an ISO 4217 code, or FUND:<code> for a fund's shares.")
 
 
+@user_error(errors.AccountFrozen)
+class AccountFrozen(UserError):
+    """The account's books are being looked at: no money leaves it meanwhile."""
+
+    case: strawberry.ID | None = strawberry.field(description="What support knows the matter by.")
+    allowed: str = strawberry.field(description="What can still be done with the account, in English.")
+
+    @classmethod
+    def facts(cls, error: errors.AccountFrozen) -> dict[str, object]:
+        """The case as an id."""
+        return {"case": str(error.case) if error.case else None, "allowed": error.allowed}
+
+
 @user_error(errors.WalletNotOpen)
 class WalletNotOpen(UserError):
     """The viewer has no wallet in that currency yet; `openWallet` opens one."""

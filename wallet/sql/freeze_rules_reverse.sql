@@ -1,0 +1,1 @@
+DROP TRIGGER freeze_is_kept ON wallet_accountfreeze;
