@@ -82,7 +82,7 @@ def test_an_operator_finds_a_person_by_what_a_caller_tells(typed: str, office: C
 
 
 def test_what_other_apps_know_of_a_person_is_one_click_away(office: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("superapp.admin.PERSON_LINKS", [*PERSON_LINKS, lambda who: ("Money", f"/admin/x/?of={who.pk}")])
+    monkeypatch.setattr("superapp.admin.people.PERSON_LINKS", [*PERSON_LINKS, lambda who: ("Money", f"/admin/x/?of={who.pk}")])
     person = a_person()
 
     page = office.get(f"{PEOPLE}{person.pk}/change/").content.decode()
