@@ -8,6 +8,7 @@ results, nothing is retried by the broker's bookkeeping, and losing every messag
 """
 
 import os
+import time
 from typing import Any
 
 from celery import Celery, signals
@@ -50,15 +51,26 @@ def _begin_task(task_id: str, task: Any, **_about: Any) -> None:
     """A task is a unit of work: it asks for the time anew, and its log lines carry its name and id."""
     import structlog
 
-    from superapp import clock
+    from superapp import clock, doorbell
 
     clock.forget()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    asked_by = (task.request.headers or {}).get(doorbell.REQUEST_ID)
+    if asked_by:
+        structlog.contextvars.bind_contextvars(request_id=asked_by)
+    task.request.began = time.perf_counter()
 
 
 @signals.task_postrun.connect  # type: ignore[untyped-decorator]
-def _end_task(**_about: Any) -> None:
+def _end_task(task: Any, retval: Any, state: str | None, **_about: Any) -> None:
+    """The task is counted; one that did something says how much, in one line. Sweeps that found nothing say nothing."""
     import structlog
 
+    from superapp.counters import TASK_SECONDS
+
+    seconds = time.perf_counter() - task.request.began
+    TASK_SECONDS.labels(task.name, (state or "unknown").lower()).observe(seconds)
+    if isinstance(retval, int) and retval > 0:
+        structlog.get_logger("superapp.tasks").info("task_done", done=retval, seconds=round(seconds, 3))
     structlog.contextvars.clear_contextvars()

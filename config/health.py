@@ -6,7 +6,7 @@ asked of the web is durable and answered without it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import redis
 from django.conf import settings
@@ -18,6 +18,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
+
+from superapp import metrics
 
 BEAT_LATE_AFTER_SECONDS = 60
 BEAT_KEY = "beat"
@@ -94,3 +96,16 @@ def _beat_age_seconds() -> float | None:
     except (redis.RedisError, OSError):
         return None
     return round(time.time() - noted, 1) if noted is not None else None
+
+
+def _beat_age() -> Iterator[metrics.Row]:
+    age = _beat_age_seconds()
+    if age is not None:
+        yield (), age
+
+
+metrics.reading(
+    "superapp_beat_age_seconds",
+    "How long ago beat last reached a worker; absent: never, or the cache does not answer.",
+    read=_beat_age,
+)

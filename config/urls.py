@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from config import health
+from config import health, metrics
 from config.schema import schema
 from superapp.graphql.graphiql import take_place
 from superapp.graphql.view import endpoint
@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("livez", health.livez),
     path("readyz", health.readyz),
+    path("metrics", metrics.page),
     path("accounts/", include("allauth.urls")),
     # Ours before allauth's: these take a phone number in any way of writing it.
     path("_allauth/app/v1/auth/login", SignInView.as_api_view(client=Client.APP)),

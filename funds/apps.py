@@ -10,4 +10,4 @@ class FundsConfig(AppConfig):
 
     def ready(self) -> None:
         """Enters the flows, checks, stories and pending amounts of funds into the registers of the wallet."""
-        from funds import flows, holdings, stories, verification  # noqa: F401
+        from funds import flows, holdings, metrics, stories, verification  # noqa: F401

@@ -10,4 +10,4 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Fills the flow table, the ledger's checks, and what activity tells of transfers."""
-        from payments import activity, flows, policies, verification  # noqa: F401
+        from payments import activity, flows, metrics, policies, verification  # noqa: F401

@@ -15,7 +15,7 @@ class SuperappConfig(AppConfig):
 
     def ready(self) -> None:
         """Registers the system checks; a request and a task each begin a unit of work; no foreign database is served."""
-        from superapp import checks, installation  # noqa: F401  checks register themselves
+        from superapp import checks, housekeeping, installation, kernel_metrics  # noqa: F401  they register what they hold
 
         connection_created.connect(installation.look_at_first_connection, dispatch_uid="superapp.installation")
         request_started.connect(_begin_unit_of_work, dispatch_uid="superapp.unit_of_work")

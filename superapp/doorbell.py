@@ -12,12 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from celery import current_app
 from django.db import transaction
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerAway
 
+from superapp.counters import BELLS
+
 log = logging.getLogger(__name__)
+
+REQUEST_ID = "request_id"
+"""The message's header that names the request behind it."""
 
 GIVE_UP_AFTER_SECONDS = 0.3
 """What the broker's transport options (`config.settings.celery`) allow one publication."""
@@ -61,15 +67,30 @@ def failures() -> int:
 def _publish(task_name: str, kwargs: Mapping[str, Any]) -> None:
     global _failures, _silent_until  # noqa: PLW0603  the counter and the pause are the process's own
     if time.monotonic() < _silent_until:
+        BELLS.labels("silent").inc()
         with _lock:
             _failures += 1
         return
     try:
         current_app.send_task(
-            task_name, kwargs=dict(kwargs), retry=False, ignore_result=True, expires=MESSAGE_LIFE_SECONDS
+            task_name,
+            kwargs=dict(kwargs),
+            headers=_asked_by(),
+            retry=False,
+            ignore_result=True,
+            expires=MESSAGE_LIFE_SECONDS,
         )
     except (KombuError, BrokerAway, OSError) as fault:
+        BELLS.labels("failed").inc()
         with _lock:
             _failures += 1
             _silent_until = time.monotonic() + SILENT_AFTER_FAILURE_SECONDS
-        log.warning("doorbell not rung", extra={"task": task_name, "fault": type(fault).__name__})
+        log.warning("doorbell not rung", extra={"bell": task_name, "fault": type(fault).__name__})
+    else:
+        BELLS.labels("rung").inc()
+
+
+def _asked_by() -> dict[str, str]:
+    """The request on whose behalf the worker will look, so that its log lines can be found by the request's id."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return {REQUEST_ID: request_id} if isinstance(request_id, str) else {}

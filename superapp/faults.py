@@ -13,6 +13,16 @@ _COME_BACK_CLASSES = {"08", "40", "53", "57"}
 """Connection lost, transaction rolled back, out of resources (disk, memory, connections), shut down by an operator."""
 
 
+KINDS = {
+    "40P01": "deadlock",
+    "40001": "serialization",
+    "55P03": "lock_timeout",
+    "57014": "statement_timeout",
+    "25P03": "idle_timeout",
+    "25P04": "idle_timeout",
+}
+
+
 def sqlstate_of(fault: BaseException) -> str | None:
     """PostgreSQL's five-character code of an error that Django or psycopg raised; None if the server never answered."""
     state = getattr(fault.__cause__, "sqlstate", None) or getattr(fault, "sqlstate", None)
@@ -34,3 +44,13 @@ def is_outage(fault: DatabaseError | InterfaceError) -> bool:
     if state is None:
         return isinstance(fault, OperationalError | InterfaceError)
     return state in _COME_BACK or state[:2] in _COME_BACK_CLASSES
+
+
+def kind_of(fault: BaseException) -> str | None:
+    """The kind an operator counts a database's fault under, or None for what says that our SQL was refused, as a rule may."""
+    state = sqlstate_of(fault)
+    if state is None:
+        return "connection_lost" if isinstance(fault, OperationalError | InterfaceError) else None
+    if state[:2] in {"08", "57"} and state not in KINDS:
+        return "connection_lost"
+    return KINDS.get(state, "out_of_resources" if state[:2] == "53" else None)

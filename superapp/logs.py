@@ -5,8 +5,11 @@ standard library, so a library that logs a header or a form is covered too.
 """
 
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
+from uuid import UUID
+
+import structlog
 
 Event = MutableMapping[str, Any]
 
@@ -35,6 +38,16 @@ def mask_secrets(_logger: object, _method: str, event: Event) -> Event:
 def mask_people(_logger: object, _method: str, event: Event) -> Event:
     """Masks one-time codes, and phone numbers but for their ends. For production: a sandbox shows its codes in the log."""
     return {name: _without_people(name, value, DEEPEST) for name, value in event.items()}
+
+
+MOST_ENTRIES = 10
+"""Entries that one request's or task's lines name; a set of thousands is told by its run or its count."""
+
+
+def note_entries(ids: Iterable[UUID]) -> None:
+    """Lets the log lines of this request or task name the journal entries it has written. A refused one rolls them back."""
+    known = structlog.contextvars.get_contextvars().get("entries", [])
+    structlog.contextvars.bind_contextvars(entries=[*known, *map(str, ids)][-MOST_ENTRIES:])
 
 
 def masked_phone(phone: str) -> str:

@@ -195,6 +195,9 @@ class OutboxEvent(models.Model):
     available_at = models.DateTimeField(help_text="Not delivered before; moved on by each failed attempt.")
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=200, blank=True)
+    request_id = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="The request that wrote it, as in the log."
+    )
     delivered_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

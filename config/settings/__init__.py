@@ -3,6 +3,7 @@
 from config.settings.base import *  # noqa: F403
 from config.settings.database import *  # noqa: F403
 
+from config.settings.metrics import *  # noqa: F403  # isort: skip
 from config.settings.celery import *  # noqa: F403  # isort: skip
 from config.settings.identity import *  # noqa: F403  # isort: skip
 from config.settings.operators import *  # noqa: F403  # isort: skip

@@ -17,6 +17,8 @@ class Context:
     request_id: str = ""
     address: str = ""
     """The client's network address, for rate limits only; never stored beside a person."""
+    operation: str = "none"
+    """The root field that runs, for counting; `none` while nothing may run."""
     memo: dict[Any, Any] = field(default_factory=dict)
     """What resolvers of the same request share, so that a row is read once."""
 

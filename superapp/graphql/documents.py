@@ -14,6 +14,7 @@ from django.conf import settings
 from graphql import (
     ASTValidationRule,
     DocumentNode,
+    FieldNode,
     GraphQLError,
     GraphQLInputType,
     GraphQLSchema,
@@ -23,6 +24,7 @@ from graphql import (
     ValueNode,
     ValuesOfCorrectTypeRule,
     VisitorAction,
+    get_operation_ast,
     parse,
     specified_rules,
     validate,
@@ -32,6 +34,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from superapp.graphql import bounds
+from superapp.graphql.context import Context
 from superapp.graphql.errors import ApiError
 from superapp.graphql.masking import MAX_ERRORS, value_problem
 
@@ -140,6 +143,13 @@ def _worth_remembering(document: DocumentNode | None) -> bool:
     return all(node.operation is not OperationType.MUTATION or node.variable_definitions for node in operations)
 
 
+def _root_field(document: DocumentNode, operation_name: str | None) -> str:
+    """The one root field of the operation that runs, which validation knows; `several` for any other selection."""
+    operation = get_operation_ast(document, operation_name)
+    fields = operation.selection_set.selections if operation is not None else ()
+    return fields[0].name.value if len(fields) == 1 and isinstance(fields[0], FieldNode) else "several"
+
+
 class PreparedDocuments(SchemaExtension):
     """Hands Strawberry the prepared document instead of having it parsed and validated again."""
 
@@ -163,5 +173,7 @@ class PreparedDocuments(SchemaExtension):
                 self.prepared.price.check(context.variables)
             except ApiError as error:
                 errors = [error]
+        if not errors and self.prepared.document is not None and isinstance(context.context, Context):
+            context.context.operation = _root_field(self.prepared.document, context.operation_name)
         context.pre_execution_errors = errors
         yield

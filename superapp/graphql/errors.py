@@ -28,11 +28,15 @@ from importlib.util import find_spec
 from typing import Any, ClassVar, TypeVar
 
 import strawberry
+import structlog
 from django.utils.module_loading import autodiscover_modules
 from graphql import GraphQLError
 
 from superapp import errors as domain
+from superapp.counters import refused
 from superapp.errors import DomainError, all_errors
+
+log = structlog.get_logger("superapp.graphql")
 
 
 class ApiError(GraphQLError):
@@ -136,6 +140,8 @@ class DomainErrorHandler:
 
     def handle(self, exc: DomainError, **_: object) -> UserError:
         """The typed result."""
+        refused(exc.code)
+        log.info("refused", code=exc.code)
         return self.error_type.from_domain(exc)
 
 

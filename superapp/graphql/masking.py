@@ -21,6 +21,7 @@ from django.db import InterfaceError, OperationalError
 from graphql import GraphQLError
 from redis.exceptions import RedisError
 
+from superapp.counters import refused
 from superapp.errors import RateLimited, Unavailable
 from superapp.graphql.errors import ApiError
 from superapp.ids import uuid7
@@ -111,12 +112,14 @@ def _request_problem(error: GraphQLError) -> str:
 
 def _told(error: GraphQLError, message: str, extensions: dict[str, object]) -> GraphQLError:
     told = GraphQLError(message, error.nodes, error.source, error.positions, error.path, extensions=extensions)
+    refused(str(extensions["code"]))
     log.info("graphql_refused", code=extensions["code"], path=_path(error))
     return told
 
 
 def _internal(error: GraphQLError, cause: BaseException) -> GraphQLError:
     incident = str(uuid7())
+    refused("INTERNAL")
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)]
     log.error(
         "graphql_internal_error",

@@ -21,6 +21,7 @@ without being let in by CORS, which nothing here does. So Django's token is not 
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ from django.views.decorators.csrf import csrf_exempt
 from strawberry.types import ExecutionResult
 
 from superapp import sessions
+from superapp.counters import OPERATION_SECONDS, refused
 from superapp.graphql import graphiql
 from superapp.graphql.bounds import MAX_BODY_BYTES
 from superapp.graphql.context import Context
@@ -45,6 +47,8 @@ from superapp.models import User
 
 JSON_TYPE = "application/json"
 RESPONSE_TYPE = "application/graphql-response+json"
+
+log = structlog.get_logger("superapp.graphql")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
@@ -83,6 +87,8 @@ def endpoint(schema: Schema) -> Callable[[HttpRequest], HttpResponse]:
             media_type = _answer_type(request)
             response = _answer(_run(schema, request, request_id), media_type)
         except Refused as refusal:
+            refused(refusal.code)
+            log.info("request_refused", code=refusal.code, status=refusal.status)
             body = {"errors": [{"message": refusal.message, "extensions": {"code": refusal.code}}]}
             response = _json(body, media_type, refusal.status)
             if refusal.status == 405:
@@ -95,11 +101,17 @@ def endpoint(schema: Schema) -> Callable[[HttpRequest], HttpResponse]:
 
 
 def _run(schema: Schema, request: HttpRequest, request_id: str) -> ExecutionResult:
+    began = time.perf_counter()
     asked = _read(request)
     context = Context(user=_viewer(request), request_id=request_id, address=_address(request))
-    return schema.execute_sync(
-        asked.query, variable_values=asked.variables, context_value=context, operation_name=asked.operation_name
-    )
+    if context.user is not None:
+        structlog.contextvars.bind_contextvars(person=str(context.user.pk))
+    try:
+        return schema.execute_sync(
+            asked.query, variable_values=asked.variables, context_value=context, operation_name=asked.operation_name
+        )
+    finally:
+        OPERATION_SECONDS.labels(context.operation).observe(time.perf_counter() - began)
 
 
 def _answer(result: ExecutionResult, media_type: str) -> HttpResponse:

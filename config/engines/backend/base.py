@@ -1,9 +1,10 @@
-"""The database backend of the site: Django's own, and three things more.
+"""The database backend of the site: Django's own, and four things more.
 
 - It starts the embedded engines when a command or a test connects for the first time. A serving process (web,
   worker, beat) starts them once, when it begins, and never again: a stopped database must answer at once, not revive.
 - A server older than PostgreSQL 18 is refused.
 - A server that cannot be reached is one sentence, still an OperationalError to whoever handles it.
+- Statements that the database ended (time-outs, deadlocks, lost connections) are counted for operators.
 """
 
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.db.backends.postgresql import base, features
-from django.db.utils import OperationalError
+from django.db.utils import DatabaseErrorWrapper, OperationalError
+from django.utils.functional import cached_property
 
 from config.engines.home import home
 from config.engines.lifetime import ensure_running
+from superapp.counters import DATABASE_FAULTS
+from superapp.faults import kind_of
 
 
 class DatabaseUnreachable(OperationalError):
@@ -27,10 +31,29 @@ class DatabaseFeatures(features.DatabaseFeatures):
     minimum_database_version = (18,)
 
 
+class CountedErrors(DatabaseErrorWrapper):
+    """Django's translation of errors, through which each passes once, whoever made the cursor."""
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        """Translates and counts."""
+        try:
+            super().__exit__(exc_type, exc_value, traceback)
+        except Exception as translated:
+            kind = kind_of(translated)
+            if kind is not None:
+                DATABASE_FAULTS.labels(kind).inc()
+            raise
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection to PostgreSQL 18 or newer."""
 
     features_class = DatabaseFeatures
+
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        """What each statement runs in."""
+        return CountedErrors(self)
 
     def get_connection_params(self) -> dict[str, Any]:
         """Where to connect; the embedded server's port is known only when it runs."""
