@@ -1,4 +1,4 @@
-"""Payees: whom a payer may name, and how. Whoever cannot be paid is answered alike, whatever the reason.
+"""Payees: how a payer names a person. Whom that is, and whether they can be paid, says `payments.parties`.
 
 Naming a phone number is a way to learn that a stranger is here, so it is counted like a look-up (`superapp.payees`).
 """
@@ -6,9 +6,7 @@ Naming a phone number is a way to learn that a stranger is here, so it is counte
 from dataclasses import dataclass
 from uuid import UUID
 
-from payments.errors import PayeeNotFound
-from superapp import payees, people
-from superapp.models import User
+from superapp import payees
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +21,6 @@ class Payee:
         """The name as it counts for the fingerprint of a request."""
         named = {"id": str(self.id or ""), "phone": self.phone or "", "handle": (self.handle or "").strip().lower()}
         return {way: name for way, name in named.items() if name}
-
-
-def find_payee(payee: Payee) -> User:
-    """The person who can be paid under that name.
-
-    Raises PayeeNotFound for nobody, for a phone number whose owner does not want to be found by it, for a person who has
-    been deactivated, for an operator, and for a name that is not exactly one: the answers do not differ.
-    """
-    person: User | None = None
-    match list(payee.as_request()):
-        case ["id"]:
-            person = User.objects.filter(id=payee.as_request()["id"]).first()
-        case ["phone"]:
-            person = people.with_phone(payee.phone or "")
-            person = person if person and person.findable_by_phone else None
-        case ["handle"]:
-            person = User.objects.filter(handle=payee.as_request()["handle"]).first()
-    if person is None or not person.is_active or person.is_staff:
-        raise PayeeNotFound
-    return person
 
 
 def count_lookup(*, payer_id: UUID, payee: Payee) -> None:

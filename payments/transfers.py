@@ -6,36 +6,49 @@ SETTLED       `payments.settlement`, in sets                              in_tra
 RETURNING     the credit was refused (the recipient's wallet is closed)   nothing more: it is still in transit
 RETURNED      `payments.settlement`, in sets                              in_transit -10, wallet of sender +10
 
-Locks, in order: the idempotency key, the pair's thread when it is new, the recipient's wallet when it is new, then one
-row: the sender's wallet.
+Without a PIN a payment passes only as a small one (`wallet.small_payments`).
+
+Locks, in order: the idempotency key, the PIN's row when no PIN came, the pair's thread when it is new, the recipient's wallet
+when it is new, then one row: the sender's wallet. Round trips of a payment between people who have paid each other before:
+the parties, BEGIN, key, small payment, lock, postings, transfer, COMMIT; with a PIN the look for the key and the PIN's own two
+come first.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
-from payments.errors import CannotPayYourself, NoteTooLong
+from payments import parties
+from payments.errors import NoteTooLong
 from payments.flows import TRANSFER_SENT
 from payments.models import Transfer
-from payments.payees import Payee, count_lookup, find_payee
+from payments.payees import Payee, count_lookup
 from payments.policies import TRANSFER_MAXIMUM
 from payments.threads import open_thread
 from superapp import clock, doorbell, idempotency
 from superapp.ids import uuid7
 from superapp.money import minor_unit_decimals, plain, positive
-from wallet import limits, pins
+from superapp.prepared import run
+from wallet import limits, pins, small_payments
 from wallet.accounts import currency_asset, system_account
 from wallet.flows import IN_TRANSIT
 from wallet.ledger import Leg, Plan, post
-from wallet.wallets import open_wallet, wallet_of
+from wallet.wallets import open_wallet
 
 NOTE_LENGTH = 200
 
 _UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 SETTLE_TASK = "payments.settle_due"
+
+_INSERT_SQL = """
+    INSERT INTO payments_transfer (id, thread_id, sender_id, recipient_id, sender_account_id, recipient_account_id, amount,
+                                   currency, note, state, return_reason, authorised_at, due_at, sent_entry_id)
+    VALUES (%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::numeric, %s::text, %s::text, %s::text, '',
+            %s::timestamptz, %s::timestamptz, %s::uuid)
+"""
 
 State = Transfer.State
 
@@ -64,6 +77,8 @@ class Sent:
     """INSTANT: due at once, which the settlement worker makes a moment."""
     dry_run: bool
     replayed: bool
+    transfer: Transfer | None
+    """The row as it was written, with its recipient, where this call wrote it."""
 
 
 def send_money(
@@ -79,25 +94,23 @@ def send_money(
 ) -> Sent:
     """Sends money to a person: leaves the sender's wallet now, reaches the recipient's a moment later.
 
-    Raises InvalidAmount, NoteTooLong (neither is stored), PinNotSet, PinRequired, PinWrong, PinLocked, RateLimited
-    (policy people.payee_lookups_of_a_person), PayeeNotFound, CannotPayYourself, WalletNotOpen (the sender's),
+    Raises InvalidAmount, NoteTooLong (neither is stored), PinNotSet, PinRequired (for what is no small payment), PinWrong,
+    PinLocked, RateLimited (policy people.payee_lookups_of_a_person), PayeeNotFound, CannotPayYourself, WalletNotOpen,
     LimitExceeded (policy payments.transfer.maximum), InsufficientFunds, AccountClosed, AccountFrozen,
     InvalidIdempotencyKey, IdempotencyKeyReused, Unavailable.
     """
     asked = positive(amount, currency)
-    said = tidy_note(note)
-
-    def authorise() -> None:
-        pins.verify(user_id=sender_id, pin=pin)
-        count_lookup(payer_id=sender_id, payee=to)
-
+    sending = _Sending(
+        sender_id=sender_id, to=to, amount=asked.amount, currency=currency, note=tidy_note(note), pin=pin
+    )
     done = idempotency.once(
         user_id=sender_id,
         operation="sendMoney",
         key=key,
-        request={"to": to.as_request(), "amount": asked, "note": said},
-        authorise=authorise,
-        act=lambda: _authorise(sender_id=sender_id, to=to, amount=asked.amount, currency=currency, note=said),
+        request={"to": to.as_request(), "amount": asked, "note": sending.note},
+        authorise=sending.authorise if pin or to.phone is not None else None,
+        prepare=sending.prepare,
+        act=sending.act,
         dry_run=dry_run,
     )
     return Sent(
@@ -109,6 +122,7 @@ def send_money(
         arrival=done.answer["arrival"],
         dry_run=dry_run,
         replayed=done.replayed,
+        transfer=None if dry_run or done.replayed else sending.written,
     )
 
 
@@ -123,42 +137,70 @@ def tidy_note(note: str) -> str:
     return said
 
 
-def _authorise(*, sender_id: UUID, to: Payee, amount: Decimal, currency: str, note: str) -> dict[str, str]:
-    recipient = find_payee(to)
-    if recipient.id == sender_id:
-        raise CannotPayYourself
-    source = wallet_of(owner_id=sender_id, currency=currency)
-    now = clock.now()
-    limits.check_single(TRANSFER_MAXIMUM, amount=amount, currency=currency, at=now)
-    thread_id = open_thread(sender_id, recipient.id)
-    # opened here rather than at settlement, so that the set-based worker never has to open one
-    target = open_wallet(owner_id=recipient.id, currency=currency)
-    in_transit = system_account(IN_TRANSIT, currency_asset(currency))
-    transfer_id = uuid7()
-    plan = Plan(kind=TRANSFER_SENT, subject=transfer_id, legs=[Leg(source.id, -amount), Leg(in_transit, amount)])
-    entry = post(plan)[0]
-    Transfer.objects.bulk_create(
-        [
-            Transfer(
-                id=transfer_id,
-                thread_id=thread_id,
-                sender_id=sender_id,
-                recipient_id=recipient.id,
-                sender_account_id=source.id,
-                recipient_account_id=target.id,
-                amount=amount,
-                currency=currency,
-                note=note,
-                authorised_at=entry.recorded_at,
-                due_at=entry.recorded_at,
-                sent_entry_id=entry.entry_id,
-            )
-        ]
-    )
-    doorbell.ring(SETTLE_TASK)
-    return {
-        "transfer": str(transfer_id),
-        "source": str(source.id),
-        "fee": plain(Decimal(0), minor_unit_decimals(currency)),
-        "arrival": "INSTANT",
-    }
+@dataclass(kw_only=True, slots=True)
+class _Sending:
+    """One payment, from the question who is paid to the row that says so."""
+
+    sender_id: UUID
+    to: Payee
+    amount: Decimal
+    currency: str
+    note: str
+    pin: str | None
+    transfer_id: UUID = field(default_factory=uuid7)
+    found: parties.Parties | None = None
+    written: Transfer | None = None
+
+    def authorise(self) -> None:
+        """The PIN if there is one, and the look at a phone number; each commits what it counts."""
+        if self.pin:
+            pins.verify(user_id=self.sender_id, pin=self.pin)
+        count_lookup(payer_id=self.sender_id, payee=self.to)
+
+    def prepare(self) -> dict[str, str]:
+        """Reads the parties; the answer that this payment will have unless it is refused."""
+        self.found = parties.read(sender_id=self.sender_id, to=self.to, currency=self.currency)
+        return {
+            "transfer": str(self.transfer_id),
+            "source": str(self.found.source_id),
+            "fee": plain(Decimal(0), minor_unit_decimals(self.currency)),
+            "arrival": "INSTANT",
+        }
+
+    def act(self) -> None:
+        """Debits the sender and writes the transfer, in the caller's transaction; raises what refuses it."""
+        if not self.pin:
+            small_payments.spend(user_id=self.sender_id, amount=self.amount, currency=self.currency)
+        assert self.found is not None  # noqa: S101 - `prepare` comes first
+        recipient, source_id = self.found.complete()
+        limits.check_single(TRANSFER_MAXIMUM, amount=self.amount, currency=self.currency, at=clock.now())
+        thread_id = self.found.thread_id or open_thread(self.sender_id, recipient.pk)
+        # opened here rather than at settlement, so that the set-based worker never has to open one
+        target_id = self.found.target_id or open_wallet(owner_id=recipient.pk, currency=self.currency).id
+        in_transit = system_account(IN_TRANSIT, currency_asset(self.currency))
+        legs = [Leg(source_id, -self.amount), Leg(in_transit, self.amount)]
+        entry = post(Plan(kind=TRANSFER_SENT, subject=self.transfer_id, legs=legs))[0]
+        row = Transfer(
+            id=self.transfer_id,
+            thread_id=thread_id,
+            sender_id=self.sender_id,
+            recipient=recipient,
+            sender_account_id=source_id,
+            recipient_account_id=target_id,
+            amount=self.amount,
+            currency=self.currency,
+            note=self.note,
+            authorised_at=entry.recorded_at,
+            due_at=entry.recorded_at,
+            sent_entry_id=entry.entry_id,
+        )
+        run(
+            _INSERT_SQL,
+            (
+                row.id, row.thread_id, row.sender_id, row.recipient_id, row.sender_account_id, row.recipient_account_id,
+                row.amount, row.currency, row.note, row.state.value, row.authorised_at, row.due_at, row.sent_entry_id,
+            ),
+            answers=False,
+        )  # fmt: skip
+        self.written = row
+        doorbell.ring(SETTLE_TASK)

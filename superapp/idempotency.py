@@ -4,9 +4,13 @@
 |---|---|---|
 | look | none | a key that was decided: the same answer or the same refusal again; another request: IdempotencyKeyReused |
 | authorise | its own | the PIN is checked and its attempt counted, whatever becomes of the rest |
-| decide | one, durable | insert the key (a duplicate waits here), savepoint, act |
-| refused by rule | the same | back to the savepoint, store code and facts with the key, commit, raise |
+| decide | one, durable | insert the key (a duplicate waits here), act, commit |
+| refused by rule | rolled back, then one more | store code and facts under the key, or tell what a duplicate stored; raise |
 | a fault | rolled back | the key stays free: the client may send the same again |
+
+Where there is nothing to authorise there is no look either: inserting the key finds the decided one. A caller that knows its
+ids beforehand hands them over by `prepare`: the key's row is then written once. What a refusal rolls back needs no savepoint,
+which the many that succeed would pay for.
 
 The key, the state change and the postings are one commit, so an answer that was lost on its way back is found by the
 next look. A deadlock or serialisation failure repeats the whole transaction, at most three times; what lasts longer is
@@ -29,13 +33,14 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from djmoney.money import Money
 
 from superapp.errors import DomainError, IdempotencyKeyReused, InvalidIdempotencyKey, Unavailable, rebuild
 from superapp.faults import deserves_another_try, is_outage, sqlstate_of
 from superapp.models import IdempotencyKey
 
+from superapp.prepared import run
 log = logging.getLogger(__name__)
 
 TRIES = 4
@@ -48,7 +53,7 @@ _KEY = re.compile(r"[\x20-\x7e]{1,200}", re.ASCII)
 
 _INSERT = """
 INSERT INTO superapp_idempotencykey (user_id, operation, key, fingerprint, refusal, answer)
-VALUES (%s, %s, %s, %s, '', '{}')
+VALUES (%s::uuid, %s::text, %s::text, %s::bytea, %s::text, %s::jsonb)
 ON CONFLICT (user_id, operation, key) DO NOTHING
 RETURNING id
 """
@@ -68,15 +73,18 @@ def once(
     operation: str,
     key: str,
     request: Mapping[str, object],
-    act: Callable[[], dict[str, str]],
+    act: Callable[[], dict[str, str] | None],
     authorise: Callable[[], None] | None = None,
     dry_run: bool = False,
+    prepare: Callable[[], dict[str, str]] | None = None,
 ) -> Done:
     """Does `act` at most once for this person, operation and key, and tells the same outcome ever after.
 
     `request` is everything that makes it this request, without secrets; amounts as Decimal or Money. `act` runs inside
     the one transaction, may be called again after a deadlock, and returns the ids a client gets. `authorise` runs outside
-    of it, and commits what it must remember itself; it is not asked again for a key that was decided.
+    of it, and commits what it must remember itself; it is not asked again for a key that was decided. `prepare` runs
+    between the two, outside of any transaction, writes and refuses nothing, and tells the ids beforehand; `act` then returns
+    None.
     `dry_run` does all of it in a transaction that is rolled back, and stores no key.
 
     Raises InvalidIdempotencyKey, IdempotencyKeyReused, whatever DomainError `authorise` or `act` refuse with, and
@@ -86,15 +94,16 @@ def once(
         raise InvalidIdempotencyKey()
     print_of_request = fingerprint(operation, request)
     with _faults_as_unavailable():
-        if not dry_run:
-            decided = _decided(user_id, operation, key)
+        if authorise is not None:
+            decided = None if dry_run else _decided(user_id, operation, key)
             if decided is not None:
                 return _tell_again(decided, print_of_request)
-        if authorise is not None:
             authorise()
         if dry_run:
-            return _again_after_deadlock(lambda: _rehearse(act))
-        return _again_after_deadlock(lambda: _decide(user_id, operation, key, print_of_request, act))
+        answer = prepare() if prepare is not None else None
+            return _again_after_deadlock(lambda: _rehearse(act, answer))
+        deciding = _Deciding(user_id, operation, key, print_of_request, act, answer)
+        return _again_after_deadlock(deciding.decide)
 
 
 def fingerprint(operation: str, request: Mapping[str, object]) -> bytes:
@@ -105,49 +114,59 @@ def fingerprint(operation: str, request: Mapping[str, object]) -> bytes:
     return hashlib.sha256(canonical.encode()).digest()
 
 
-def _decide(
-    user_id: uuid.UUID, operation: str, key: str, print_of_request: bytes, act: Callable[[], dict[str, str]]
-) -> Done:
-    refusal: DomainError
-    with transaction.atomic(durable=True):
-        key_id = _insert(user_id, operation, key, print_of_request)
-        if key_id is None:
-            # A duplicate was decided while we waited for its commit; this statement sees it.
-            decided = _decided(user_id, operation, key)
-            if decided is None:
-                raise Unavailable("a decided key vanished")
-            return _tell_again(decided, print_of_request)
-        try:
-            with transaction.atomic():
-                answer = act()
-        except DomainError as refused:
-            if not refused.stored_with_key:
-                raise
-            refusal = refused
-            _store(key_id, refused.code, {"facts": refused.facts(), "path": refused.path})
-        else:
-            _store(key_id, "", answer)
-            return Done(answer=answer, replayed=False)
-    raise refusal
+@dataclass(frozen=True, slots=True)
+class _Deciding:
+    """One request on its way to its outcome."""
+
+    user_id: uuid.UUID
+    operation: str
+    key: str
+    print_of_request: bytes
+    act: Callable[[], dict[str, str] | None]
+    answer: dict[str, str] | None
+
+    def decide(self) -> Done:
+        """The outcome, committed. Raises the refusal."""
+        with transaction.atomic(durable=True):
+            key_id = self._insert(refusal="", answer=self.answer or {})
+            if key_id is None:
+                return self._told_by_duplicate()
+            try:
+                known = self.act()
+            except DomainError as refused:
+                if not refused.stored_with_key:
+                    raise
+                refusal = refused
+                transaction.set_rollback(True)
+            else:
+                if known is not None:
+                    IdempotencyKey.objects.filter(pk=key_id).update(answer=known)
+                return Done(answer=known or self.answer or {}, replayed=False)
+        # Between the two transactions a duplicate may have taken the key: then its outcome is the one outcome.
+        if self._insert(refusal=refusal.code, answer={"facts": refusal.facts(), "path": refusal.path}) is None:
+            return self._told_by_duplicate()
+        raise refusal
+
+    def _insert(self, *, refusal: str, answer: Mapping[str, Any]) -> int | None:
+        """The new row's number, or None if the key is there; waits while another transaction is inserting the same."""
+        rows = run(
+            _INSERT, (self.user_id, self.operation, self.key, self.print_of_request, refusal, json.dumps(answer))
+        )
+        return int(rows[0][0]) if rows else None
+
+    def _told_by_duplicate(self) -> Done:
+        """A duplicate was decided while we waited for its commit; this statement sees it."""
+        decided = _decided(self.user_id, self.operation, self.key)
+        if decided is None:
+            raise Unavailable("a decided key vanished")
+        return _tell_again(decided, self.print_of_request)
 
 
-def _rehearse(act: Callable[[], dict[str, str]]) -> Done:
+def _rehearse(act: Callable[[], dict[str, str] | None], answer: dict[str, str] | None) -> Done:
     with transaction.atomic(durable=True):
-        answer = act()
+        known = act()
         transaction.set_rollback(True)
-    return Done(answer=answer, replayed=False)
-
-
-def _insert(user_id: uuid.UUID, operation: str, key: str, print_of_request: bytes) -> int | None:
-    """The new row's number, or None if the key is there; waits while another transaction is inserting the same."""
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [user_id, operation, key, print_of_request])
-        row = cursor.fetchone()
-    return None if row is None else int(row[0])
-
-
-def _store(key_id: int, refusal: str, answer: Mapping[str, Any]) -> None:
-    IdempotencyKey.objects.filter(pk=key_id).update(refusal=refusal, answer=answer)
+    return Done(answer=known or answer or {}, replayed=False)
 
 
 def _decided(user_id: uuid.UUID, operation: str, key: str) -> IdempotencyKey | None:

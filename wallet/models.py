@@ -321,3 +321,7 @@ class SandboxBankOrder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reference}: {self.status}"
+    small_amount = amount_field(default=0, db_default=0, help_text="Up to this much passes without PIN; 0: nothing.")
+    small_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
+    small_day = models.DateField(null=True, blank=True, help_text="The business day that `small_spent` is of.")
+    small_spent = amount_field(default=0, db_default=0, help_text="What has left without PIN on that day.")

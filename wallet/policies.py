@@ -29,3 +29,15 @@ TOP_UP_INQUIRY_AFTER = define(
     default=timedelta(seconds=30),
     doc="How long a top-up waits for its bank's word before the bank is asked.",
 )
+SMALL_PAYMENT_MAXIMUM = define(
+    "wallet.small_payment.maximum",
+    type=MoneyAmounts(),
+    default={"CNY": Decimal("1000.00")},
+    doc="The most a person may choose to pay without PIN at a time, by currency; none in a currency that is not named.",
+)
+SMALL_PAYMENTS_OF_A_DAY = define(
+    "wallet.small_payment.of_a_day",
+    type=MoneyAmounts(),
+    default={"CNY": Decimal("3000.00")},
+    doc="The most that may leave without PIN on one business day, by currency; none in a currency that is not named.",
+)

@@ -36,7 +36,9 @@ class SendMoneyInput:
     to: PayeeInput = strawberry.field(description="Who gets it.")
     amount: MoneyInput = strawberry.field(description="What is sent; it leaves the wallet in that currency.")
     note: str = strawberry.field(default="", description="For the recipient; at most 200 characters.")
-    pin: str | None = strawberry.field(default=None, description="The viewer's payment PIN.")
+    pin: str | None = strawberry.field(
+        default=None, description="The viewer's payment PIN; not needed for a small payment, see `setSmallPayments`."
+    )
     idempotency_key: str = strawberry.field(
         description="Chosen by the client, 1 to 200 printable ASCII characters: the same key has one effect and one answer."
     )
@@ -97,8 +99,13 @@ class Mutation:
             key=input.idempotency_key,
             dry_run=input.dry_run,
         )
+        if sent.transfer is not None:
+            sent.transfer.sender = viewer
+            shown: Transfer | None = Transfer.of(sent.transfer, viewer.pk)
+        else:
+            shown = None if sent.dry_run else transfers_seen_by(viewer.pk, [sent.transfer_id])[sent.transfer_id]
         return SendMoneySuccess(
-            transfer=None if sent.dry_run else transfers_seen_by(viewer.pk, [sent.transfer_id])[sent.transfer_id],
+            transfer=shown,
             amount=Money.of(sent.amount, sent.currency),
             fee=Money.of(sent.fee, sent.currency),
             source_id=node_id("Account", sent.source_account_id),

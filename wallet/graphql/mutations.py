@@ -7,9 +7,9 @@ from superapp.graphql.context import Info, signed_in
 from superapp.graphql.operations import mutation
 from superapp.graphql.relay import node_id
 from superapp.graphql.scalars import CurrencyCode, Money, MoneyInput
-from wallet import errors, pins, top_ups, wallets
+from wallet import errors, pins, small_payments, top_ups, wallets
 from wallet.graphql.errors import PIN_ERRORS
-from wallet.graphql.types import TopUp, Wallet
+from wallet.graphql.types import SmallPayments, TopUp, Wallet
 
 
 @strawberry.input(description="Which wallet to open.")
@@ -60,6 +60,21 @@ class ChangePaymentPinSuccess:
     has_payment_pin: bool = strawberry.field(description="True.")
 
 
+@strawberry.input(description="Up to which amount payments pass without PIN.")
+class SetSmallPaymentsInput:
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="The most that passes at a time; null switches it off."
+    )
+    pin: str | None = strawberry.field(
+        default=None, description="The payment PIN; needed to switch on and to raise, not to lower or switch off."
+    )
+
+
+@strawberry.type(description="From the next payment on this is how it is.")
+class SetSmallPaymentsSuccess:
+    small_payments: SmallPayments | None = strawberry.field(description="What was chosen; null while it is off.")
+
+
 @strawberry.type
 class Mutation:
     """The wallet's part."""
@@ -100,3 +115,20 @@ class Mutation:
         """Replaces the payment PIN; the current one is looked at as for a payment."""
         pins.change_pin(user_id=signed_in(info).pk, current_pin=input.current_pin, new_pin=input.new_pin)
         return ChangePaymentPinSuccess(has_payment_pin=True)
+
+    @mutation(
+        raises=[InvalidAmount, errors.LimitExceeded, *PIN_ERRORS],
+        checks_pin=True,
+        calls=[small_payments.choose, small_payments.switch_off],
+    )
+    def set_small_payments(self, info: Info, input: SetSmallPaymentsInput) -> SetSmallPaymentsSuccess:
+        """Chooses up to which amount payments pass without PIN, or switches that off."""
+        viewer = signed_in(info)
+        if input.amount is None:
+            small_payments.switch_off(user_id=viewer.pk)
+        else:
+            small_payments.choose(
+                user_id=viewer.pk, amount=input.amount.amount, currency=input.amount.currency, pin=input.pin
+            )
+        chosen = small_payments.chosen_by(viewer.pk)
+        return SetSmallPaymentsSuccess(small_payments=SmallPayments.of(chosen) if chosen else None)

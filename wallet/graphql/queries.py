@@ -23,9 +23,9 @@ from superapp.graphql.relay import (
     page_of,
 )
 from superapp.models import User
-from wallet import activity, pins, top_ups, wallets
+from wallet import activity, pins, small_payments, top_ups, wallets
 from wallet.flows import WALLET
-from wallet.graphql.types import Account, ActivityItem, TopUp, Wallet
+from wallet.graphql.types import Account, ActivityItem, SmallPayments, TopUp, Wallet
 
 TOP_UP_CURSORS = Cursors(name="topUps", types=(UUID,))
 
@@ -68,6 +68,11 @@ class WalletFields(ViewerFields):
     @strawberry.field(description="Whether a payment PIN is set; without one no money can be sent.")
     def has_payment_pin(self) -> bool:
         return pins.has_pin(self.person.pk)
+
+    @strawberry.field(description="Up to which amount payments pass without PIN; null while each asks for it.")
+    def small_payments(self) -> SmallPayments | None:
+        chosen = small_payments.chosen_by(self.person.pk)
+        return SmallPayments.of(chosen) if chosen else None
 
     @strawberry.field(
         description="What happened to the viewer's money on all accounts, newest first. "

@@ -13,7 +13,7 @@ from superapp.graphql.people import Person
 from superapp.graphql.relay import Node, node_id
 from superapp.graphql.scalars import Amount, CurrencyCode, Money
 from superapp.money import exact
-from wallet import models
+from wallet import models, small_payments
 from wallet.activity import Item
 from wallet.flows import AccountKind as AccountKindRow
 from wallet.flows import EntryKind, account_kinds, entry_kinds
@@ -153,6 +153,22 @@ class ActivityItem:
             subject_id=node_id(story.subject_type, item.subject) if story.subject_type else None,
             recorded_at=item.recorded_at,
             effective_at=item.effective_at,
+        )
+
+
+@strawberry.type(description="Payments that pass without PIN.")
+class SmallPayments:
+    amount: Money = strawberry.field(description="The most that passes at a time.")
+    of_a_day: Money = strawberry.field(description="The most that passes in all on one business day.")
+    spent_today: Money = strawberry.field(description="What has passed today.")
+
+    @classmethod
+    def of(cls, chosen: small_payments.SmallPayments) -> "SmallPayments":
+        """What a person has chosen."""
+        return cls(
+            amount=Money.of(chosen.amount, chosen.currency),
+            of_a_day=Money.of(chosen.of_a_day, chosen.currency),
+            spent_today=Money.of(chosen.spent_today, chosen.currency),
         )
 
 
