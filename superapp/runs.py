@@ -24,7 +24,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Max, Min, Q, QuerySet
 
 from superapp import clock
 from superapp.models import Run, RunBatch
@@ -58,6 +58,8 @@ class Progress:
     total: int
     counted: int
     """Counted or posted."""
+    seconds_left: float | None = None
+    """Until the last batch is posted, at the pace so far; None until two are, and at the end."""
 
 
 class RunsStuck(Exception):
@@ -154,14 +156,31 @@ def stop(run: Run, fault: str) -> bool:
     return bool(moved)
 
 
-def progress(run: Run) -> Progress:
-    """How many of the run's batches are counted and posted."""
-    figures = RunBatch.objects.filter(run=run).aggregate(
-        total=Count("pk"),
-        done=Count("pk", filter=Q(state=_B.POSTED)),
-        counted=Count("pk", filter=Q(state__in=[_B.COUNTED, _B.POSTED])),
+def with_progress(found: "QuerySet[Run]") -> "QuerySet[Run]":
+    """The runs with what `progress_of` needs, in one query for all of them."""
+    posted = Q(batches__state=_B.POSTED)
+    return found.annotate(
+        batches_total=Count("batches"),
+        batches_done=Count("batches", filter=posted),
+        batches_counted=Count("batches", filter=posted | Q(batches__state=_B.COUNTED)),
+        first_posted_at=Min("batches__posted_at"),
+        last_posted_at=Max("batches__posted_at"),
     )
-    return Progress(**figures)
+
+
+def progress_of(run: Run) -> Progress:
+    """How far a run is that was read by `with_progress`."""
+    total, done, counted = (getattr(run, f"batches_{part}") for part in ("total", "done", "counted"))
+    seconds_left = None
+    first, last = getattr(run, "first_posted_at", None), getattr(run, "last_posted_at", None)
+    if first is not None and last is not None and 1 < done < total:
+        seconds_left = (last - first).total_seconds() / (done - 1) * (total - done)
+    return Progress(done=done, total=total, counted=counted, seconds_left=seconds_left)
+
+
+def progress(run: Run) -> Progress:
+    """How many of the run's batches are counted and posted, as of now."""
+    return progress_of(with_progress(Run.objects.filter(pk=run.pk)).get())
 
 
 def all_batches_past(run: Run, state: RunBatch.State) -> bool:
@@ -179,6 +198,21 @@ def total(run: Run, figure: str) -> Decimal:
         )
         row = cursor.fetchone()
     return Decimal(row[0])
+
+
+def totals(run: Run) -> dict[str, Decimal]:
+    """The exact sums of all single figures of the run's batches, by name; what is nested or no number is left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT f.key, sum((f.value #>> '{}')::numeric)
+            FROM superapp_runbatch b, jsonb_each(b.figures) f
+            WHERE b.run_id = %s AND (f.value #>> '{}') ~ '^-?[0-9]+([.][0-9]+)?$'
+            GROUP BY f.key ORDER BY f.key
+            """,
+            [run.pk],
+        )
+        return {name: Decimal(total) for name, total in cursor.fetchall()}
 
 
 def unfinished() -> QuerySet[Run]:

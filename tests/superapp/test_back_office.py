@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from superapp import clock, policies
+from superapp import clock, policies, runs
 from superapp.admin import PERSON_LINKS
 from superapp.models import CalendarDay, IdempotencyKey, OutboxEvent, PolicyVersion, Run, RunBatch, User
 from tests.factories import a_person, an_operator
@@ -33,10 +33,10 @@ def office(operator: User) -> Client:
     return browser
 
 
-def a_run(*, batches: int = 3, posted: int = 1) -> Run:
+def a_run(*, batches: int = 3, posted: int = 1, scope: str = "YUEBAO") -> Run:
     day = date(2026, 3, 2)
     run = Run.objects.create(
-        kind="income", scope="YUEBAO", day=day, opened_at=clock.now(), state="posting", figures={"paid": "146.00"}
+        kind="income", scope=scope, day=day, opened_at=clock.now(), state="posting", figures={"paid": "146.00"}
     )
     RunBatch.objects.bulk_create(
         RunBatch(run=run, position=n, low=run.pk, high=run.pk, state="posted" if n < posted else "planned")
@@ -82,7 +82,9 @@ def test_an_operator_finds_a_person_by_what_a_caller_tells(typed: str, office: C
 
 
 def test_what_other_apps_know_of_a_person_is_one_click_away(office: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("superapp.admin.people.PERSON_LINKS", [*PERSON_LINKS, lambda who: ("Money", f"/admin/x/?of={who.pk}")])
+    monkeypatch.setattr(
+        "superapp.admin.people.PERSON_LINKS", [*PERSON_LINKS, lambda who: ("Money", f"/admin/x/?of={who.pk}")]
+    )
     person = a_person()
 
     page = office.get(f"{PEOPLE}{person.pk}/change/").content.decode()
@@ -143,6 +145,44 @@ def test_a_run_shows_how_far_it_is_and_cannot_be_touched(office: Client) -> None
     assert "146.00" in shown
     assert changed.status_code == 403
     assert Run.objects.get().state == "posting"
+
+
+def test_an_open_page_asks_for_what_moves_and_hears_when_it_is_over(office: Client) -> None:
+    run = a_run(batches=4, posted=2)
+    first, second = run.batches.filter(state="posted")
+    RunBatch.objects.filter(pk=first.pk).update(
+        posted_at=run.opened_at, figures={"holders": 3, "posted": "1.40", "ties": {}}
+    )
+    RunBatch.objects.filter(pk=second.pk).update(
+        posted_at=run.opened_at + timedelta(seconds=6), figures={"holders": 4, "posted": "0.06"}
+    )
+    live = reverse("admin:superapp_run_live")
+
+    going = office.get(live, {"runs": str(run.pk), "open": str(run.pk)}).json()["runs"][str(run.pk)]
+    runs.stop(run, "a check did not agree")
+    ended = office.get(live, {"runs": str(run.pk)}).json()["runs"][str(run.pk)]
+
+    assert going["unfinished"]
+    assert "2 of 4, about 12 s left" in going["parts"]["progress"]
+    assert re.sub("<[^>]*>", " ", going["parts"]["so_far"]).split() == ["holders", "7", "posted", "1.46"]
+    assert not ended["unfinished"]
+    assert "Stopped" in ended["parts"]["state"]
+    assert set(ended["parts"]) == {"state", "progress"}
+
+
+def test_what_moves_costs_one_query_for_all_runs_of_a_page_and_is_for_operators_alone(office: Client) -> None:
+    several = [a_run(scope=f"FUND{number}") for number in range(5)]
+    live = reverse("admin:superapp_run_live")
+    asked = {"runs": ",".join(str(run.pk) for run in several)}
+    office.get(live, asked)
+
+    with CaptureQueriesContext(connection) as queries:
+        answer = office.get(live, asked).json()
+
+    assert set(answer["runs"]) == {str(run.pk) for run in several}
+    assert sum("superapp_run" in query["sql"] for query in queries) == 1
+    assert office.get(live, {"runs": "1; DROP TABLE"}).status_code == 400
+    assert Client().get(live, asked).status_code == 302
 
 
 def test_a_run_with_many_batches_shows_a_page_of_them(office: Client) -> None:
