@@ -1,0 +1,234 @@
+"""The list: what is broken, how, and which tests are to notice. Grouped by what the broken rule protects."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """One replacement in one file. `breaks`: the rule in words. `tests`: what must notice, as pytest names them."""
+
+    name: str
+    breaks: str
+    file: str
+    was: str
+    becomes: str
+    tests: tuple[str, ...]
+
+
+LOCKS = (
+    Bug(
+        name="post-without-lock",
+        breaks="An account is locked before it is read and decided on.",
+        file="wallet/ledger.py",
+        was="    ORDER BY id\n    FOR NO KEY UPDATE\n",
+        becomes="    ORDER BY id\n",
+        tests=("tests/concurrency/test_ledger_races.py", "tests/concurrency/test_locks_of_money.py"),
+    ),
+    Bug(
+        name="post-locks-in-any-order",
+        breaks="Accounts are locked in the order of their ids.",
+        file="wallet/ledger.py",
+        was="    ORDER BY id\n    FOR NO KEY UPDATE\n",
+        becomes="    ORDER BY md5(id::text || pg_backend_pid()::text)\n    FOR NO KEY UPDATE\n",
+        tests=("tests/concurrency/test_locks_of_money.py",),
+    ),
+    Bug(
+        name="claim-without-lock",
+        breaks="A worker that settles has claimed its transfers for itself.",
+        file="payments/settlement.py",
+        was="FOR UPDATE SKIP LOCKED",
+        becomes="",
+        tests=("tests/payments/test_settlement.py", "tests/concurrency/test_locks_of_money.py"),
+    ),
+    Bug(
+        name="fund-door-without-lock",
+        breaks="What is posted back into a fund keeps its day from being frozen.",
+        file="funds/entitlement.py",
+        was="Fund.objects.select_for_update(no_key=True).get(pk=fund.pk)",
+        becomes="Fund.objects.get(pk=fund.pk)",
+        tests=("tests/concurrency/test_locks_of_runs.py",),
+    ),
+    Bug(
+        name="callback-without-lock",
+        breaks="Two messages of the bank about one top-up are acted on one after the other.",
+        file="wallet/bank_callbacks.py",
+        was="TopUp.objects.select_for_update(no_key=True).filter(id=reference, rail=rail)",
+        becomes="TopUp.objects.filter(id=reference, rail=rail)",
+        tests=("tests/concurrency/test_locks_of_money.py",),
+    ),
+)
+
+TIME_AND_SNAPSHOTS = (
+    Bug(
+        name="fold-without-horizon",
+        breaks="Folding takes only postings below the snapshot's xmin.",
+        file="wallet/folding.py",
+        was="SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS tx",
+        becomes="SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS tx",
+        tests=("tests/wallet/test_folding.py", "tests/concurrency/test_locks_of_money.py"),
+    ),
+    Bug(
+        name="freeze-without-horizon",
+        breaks="A day is frozen only when every transaction that was open at its end has ended.",
+        file="funds/entitlement.py",
+        was='            "AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= horizon",\n',
+        becomes='            "",\n',
+        tests=("tests/concurrency/test_locks_of_runs.py",),
+    ),
+    Bug(
+        name="recorded-time-falls",
+        breaks="Recorded time never falls on one account.",
+        file="wallet/ledger.py",
+        was="return max([clock.now(), *(time for time in last_times if time is not None)])",
+        becomes="return clock.now()",
+        tests=("tests/wallet/test_ledger.py", "tests/concurrency/test_locks_of_money.py"),
+    ),
+    Bug(
+        name="cut-off-a-moment-late",
+        breaks="The cut-off itself is too late for its day.",
+        file="funds/trading.py",
+        was="local.time() < cut_off",
+        becomes="local.time() <= cut_off",
+        tests=("tests/funds/test_trading.py",),
+    ),
+    Bug(
+        name="policy-ignores-its-instant",
+        breaks="The past of a policy is never rewritten.",
+        file="superapp/policies.py",
+        was="    if begins < here:\n",
+        becomes="    if begins < here and False:\n",
+        tests=("tests/superapp/test_policies.py",),
+    ),
+)
+
+MONEY = (
+    Bug(
+        name="float-for-decimal",
+        breaks="Amounts are decimals, never floats.",
+        file="funds/arithmetic.py",
+        was="    exact = EXACT.multiply(entitled, rate_of(per_10k))\n",
+        becomes="    exact = Decimal(float(entitled) * float(rate_of(per_10k)))\n",
+        tests=("tests/funds/test_arithmetic.py",),
+    ),
+    Bug(
+        name="cut-half-up",
+        breaks="Income is cut toward zero.",
+        file="funds/arithmetic.py",
+        was="return amount.quantize(step_of(decimals), rounding=ROUND_DOWN, context=ROUNDED)",
+        becomes="return amount.quantize(step_of(decimals), rounding=ROUND_HALF_UP, context=ROUNDED)",
+        tests=("tests/funds/test_arithmetic.py",),
+    ),
+    Bug(
+        name="ties-by-the-wrong-end",
+        breaks="What the cuts leave goes to the largest fractions, ties by account id.",
+        file="funds/leftover.py",
+        was="return self.account is None or account <= self.account",
+        becomes="return self.account is None or account >= self.account",
+        tests=("tests/funds/test_leftover.py",),
+    ),
+    Bug(
+        name="available-forgets-holds",
+        breaks="What is held cannot be spent.",
+        file="wallet/ledger.py",
+        was="return self.balance - self.held + self.credit_limit",
+        becomes="return self.balance + self.credit_limit",
+        tests=("tests/wallet/test_holds.py",),
+    ),
+    Bug(
+        name="amounts-of-other-scripts",
+        breaks="An amount is written in ASCII digits.",
+        file="superapp/graphql/scalars.py",
+        was='re.compile(r"(?:0|[1-9][0-9]{0,19})(?:\\.[0-9]{1,10})?", re.ASCII)',
+        becomes='re.compile(r"(?:0|[1-9]\\d{0,19}|\\d{1,20})(?:\\.\\d{1,10})?")',
+        tests=("tests/api/test_amounts.py",),
+    ),
+)
+
+ONCE = (
+    Bug(
+        name="key-not-kept",
+        breaks="A key has at most one effect.",
+        file="superapp/idempotency.py",
+        was="            if key_id is None:\n                return self._told_by_duplicate()\n            try:\n",
+        becomes="            try:\n",
+        tests=("tests/superapp/test_idempotency.py",),
+    ),
+    Bug(
+        name="fingerprint-forgets-what-was-asked",
+        breaks="A key used for another request is refused.",
+        file="superapp/idempotency.py",
+        was="        [operation, _canonical(request)], ensure_ascii=True",
+        becomes="        [operation, sorted(request)], ensure_ascii=True",
+        tests=("tests/superapp/test_idempotency.py",),
+    ),
+    Bug(
+        name="refusal-not-stored",
+        breaks="A refused key stays refused.",
+        file="superapp/idempotency.py",
+        was='        if self._insert(refusal=refusal.code, answer={"facts": refusal.facts(), "path": refusal.path}) is None:\n'
+        "            return self._told_by_duplicate()\n",
+        becomes="",
+        tests=("tests/superapp/test_idempotency.py",),
+    ),
+    Bug(
+        name="dry-run-that-commits",
+        breaks="A dry run leaves nothing behind.",
+        file="superapp/idempotency.py",
+        was="        known = act()\n        transaction.set_rollback(True)\n    return Done",
+        becomes="        known = act()\n    return Done",
+        tests=("tests/superapp/test_idempotency.py",),
+    ),
+    Bug(
+        name="acknowledged-early",
+        breaks="An event is marked as delivered only after its handler has done its work.",
+        file="superapp/outbox.py",
+        was="            fault = _hand_over(event)\n            if fault is None:\n",
+        becomes="            fault = None\n            if _hand_over(event) or fault is None:\n",
+        tests=("tests/superapp/test_outbox.py",),
+    ),
+    Bug(
+        name="acks-before-the-work",
+        breaks="A message goes back to the broker's queue when its worker dies.",
+        file="config/settings/celery.py",
+        was="CELERY_TASK_ACKS_LATE = True",
+        becomes="CELERY_TASK_ACKS_LATE = False",
+        tests=("tests/config/test_environment.py",),
+    ),
+    Bug(
+        name="message-of-the-bank-twice",
+        breaks="A message of the bank is acted on once.",
+        file="wallet/bank_callbacks.py",
+        was="        elif kept.outcome != Outcome.REFUSED:\n            return kept\n",
+        becomes="",
+        tests=("tests/wallet/test_top_ups.py",),
+    ),
+)
+
+GUARDS = (
+    Bug(
+        name="no-sum-trigger",
+        breaks="The database refuses an entry that does not sum to zero.",
+        file="wallet/sql/ledger_rules.sql",
+        was="WHERE w.total <> 0 OR w.tx <> this_tx",
+        becomes="WHERE w.tx <> this_tx",
+        tests=("tests/wallet/test_ledger.py",),
+    ),
+    Bug(
+        name="site-may-change-postings",
+        breaks="The site's role may only read and append entries and postings.",
+        file="wallet/sql/ledger_rules.sql",
+        was="REVOKE UPDATE, DELETE, TRUNCATE ON wallet_posting, wallet_journalentry FROM superapp_site;",
+        becomes="REVOKE UPDATE, DELETE, TRUNCATE ON wallet_journalentry FROM superapp_site;",
+        tests=("tests/wallet/test_ledger.py",),
+    ),
+    Bug(
+        name="pin-tries-not-counted-first",
+        breaks="A PIN's try is counted and committed before the look.",
+        file="wallet/pins.py",
+        was="with transaction.atomic(durable=True), connection.cursor() as cursor:",
+        becomes="with transaction.atomic(), connection.cursor() as cursor:",
+        tests=("tests/wallet/test_pins.py",),
+    ),
+)
+
+BUGS: tuple[Bug, ...] = (*LOCKS, *TIME_AND_SNAPSHOTS, *MONEY, *ONCE, *GUARDS)
