@@ -88,7 +88,7 @@ LEFT_LEGS = f"""
 """
 
 LEFT_CAPTURES = f"""
-    SELECT o.id AS item, h.id AS hold_id, h.account_id, h.remaining AS amount
+    SELECT o.id AS item, h.id AS hold_id, h.account_id, h.remaining AS amount, true AS final
     FROM ({LEAVING}) o JOIN wallet_hold h ON h.id = o.hold_id AND h.state = 'open'
     WHERE o.amount > 0
 """

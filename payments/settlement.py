@@ -52,6 +52,11 @@ SELECT t.id AS item, row_number() OVER (ORDER BY t.due_at, t.id) AS position, t.
 
 _ACCOUNTS = "SELECT t.{credited} FROM payments_transfer t WHERE t.id = ANY(%(ids)s::uuid[])"
 
+_SENT_ON = """
+SELECT t.id AS item, (t.authorised_at AT TIME ZONE %(zone)s)::date AS day
+  FROM payments_transfer t WHERE t.id = ANY(%(ids)s::uuid[])
+"""
+
 _END = """
 UPDATE payments_transfer t
    SET state = %(ended)s, {entry} = p.entry_id, ended_at = %(set_recorded_at)s
@@ -124,6 +129,7 @@ def return_refused(*, limit: int = BATCH) -> Settled:
             ended=State.RETURNED,
             credited="sender_account_id",
             entry="returned_entry_id",
+            counted_on=_SENT_ON,
         )
         if refused:
             Transfer.objects.filter(id__in=list(refused)).update(due_at=clock.now() + RETRY_RETURN_AFTER)
@@ -150,14 +156,17 @@ def _claim(state: State, limit: int) -> tuple[int, str]:
         return count, ids or "{}"
 
 
-def _credit(claimed: int, ids: str, *, kind: EntryKind, ended: State, credited: str, entry: str) -> dict[UUID, str]:
+def _credit(
+    claimed: int, ids: str, *, kind: EntryKind, ended: State, credited: str, entry: str, counted_on: str | None = None
+) -> dict[UUID, str]:
     result = post_set(
         kind=kind,
         legs=_LEGS.format(credited=credited),
         accounts=_ACCOUNTS.format(credited=credited),
-        params={"ids": ids, "in_transit": IN_TRANSIT.code, "ended": ended},
+        params={"ids": ids, "in_transit": IN_TRANSIT.code, "ended": ended, "zone": clock.business_zone().key},
         paired=True,
         then=[_END.format(entry=entry)],
+        counted_on=counted_on,
     )
     if result.posted + len(result.refused) != claimed:
         raise LedgerFault(

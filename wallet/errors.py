@@ -49,6 +49,72 @@ class AccountFrozen(DomainError):
     allowed: str = "money can be received, none can leave"
 
 
+@dataclass(eq=False)
+class HoldLapsed(DomainError):
+    """What was set aside cannot be taken any more: its term has come, and the money is free again."""
+
+    code = "HOLD_LAPSED"
+    message = "What was set aside lapsed at {lapsed_at} and is free again; place a new request."
+    lapsed_at: datetime
+
+
+@dataclass(eq=False)
+class AlreadyReversed(DomainError):
+    """An entry is taken back once; this one has been."""
+
+    code = "ALREADY_REVERSED"
+    message = "Entry {entry} has been taken back already, and that is done once; look at the entry that did it."
+    entry: UUID
+
+
+@dataclass(eq=False)
+class EntryNotReversible(DomainError):
+    """An entry of a kind that the flow table does not let be reversed."""
+
+    code = "ENTRY_NOT_REVERSIBLE"
+    message = "An entry of kind {kind} is not taken back by a reversal; use what its product offers to undo it."
+    kind: str
+
+
+@dataclass(eq=False)
+class ReversalStanding(DomainError):
+    """The entry has a request that is open or was approved."""
+
+    code = "REVERSAL_STANDING"
+    message = "A reversal of this entry has been requested already and is {state}."
+    state: str
+
+
+@dataclass(eq=False)
+class ReversalDecided(DomainError):
+    """The request has been approved or declined, and stays so."""
+
+    code = "REVERSAL_DECIDED"
+    message = "This request has been decided already: it was {state}."
+    state: str
+
+
+@dataclass(eq=False)
+class SecondPersonNeeded(DomainError):
+    """Who asked for a reversal cannot approve it."""
+
+    code = "SECOND_PERSON_NEEDED"
+    message = "A reversal is approved by another person than the one who asked for it."
+
+
+@dataclass(eq=False)
+class CapacityExhausted(DomainError):
+    """What many share would be exceeded. `remaining` is the most that would be accepted now."""
+
+    code = "CAPACITY_EXHAUSTED"
+    message = "Of {limit} altogether {remaining} is left for everybody; ask for less or come back later."
+    capacity: str
+    scope: str
+    limit: Decimal
+    used: Decimal
+    remaining: Decimal
+
+
 class LedgerFault(Exception):
     """The caller's plan is not one the ledger can write: a mistake in code, never in input. Nothing is written."""
 

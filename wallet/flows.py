@@ -42,12 +42,41 @@ class FlowLeg:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageClass:
+    """Something that is summed per account and day, because a limit will ask how much of it there was."""
+
+    code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What an entry does to usage: counts what inline accounts lose, or gives back, when they get it again, what entries of
+    the kind `of`, with the same subject, have counted.
+    """
+
+    usage_class: UsageClass
+    of: "EntryKind | None" = None
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether it takes usage off again."""
+        return self.of is not None
+
+
+@dataclass(frozen=True, slots=True)
 class EntryKind:
-    """One row of the flow table: what an entry of this kind may move. Every leg is optional, none may be added."""
+    """One row of the flow table: what an entry of this kind may move. Every leg is optional, none may be added.
+
+    `reversible`: it may be taken back by a reversal. Not so where a product's row says what became of it: the row would go on
+    saying what the ledger no longer shows, and the product has an entry of its own for that.
+    """
 
     code: str
     legs: tuple[FlowLeg, ...]
     description: str
+    uses: Uses | None = None
+    reversible: bool = False
 
     def allows(self, account_kind: str, asset_type: str, sign: int) -> bool:
         """Whether a posting of that sign on an account of that kind belongs to this flow."""
@@ -66,6 +95,7 @@ class EntryKind:
 
 _account_kinds: dict[str, AccountKind] = {}
 _entry_kinds: dict[str, EntryKind] = {}
+_usage_classes: dict[str, UsageClass] = {}
 
 
 def declare_account_kind(code: str, *, folded: bool, description: str) -> AccountKind:
@@ -76,12 +106,38 @@ def declare_account_kind(code: str, *, folded: bool, description: str) -> Accoun
     return kind
 
 
-def declare_kind(code: str, *, legs: Iterable[FlowLeg], description: str) -> EntryKind:
-    """Adds a row to the flow table. Raises ValueError when the code is taken."""
+def declare_usage_class(code: str, description: str) -> UsageClass:
+    """Adds something that is counted per account and day. Raises ValueError when the code is taken."""
+    if code in _usage_classes:
+        raise ValueError(f"The usage class {code} is declared twice.")
+    usage_class = _usage_classes[code] = UsageClass(code=code, description=description)
+    return usage_class
+
+
+def declare_kind(
+    code: str, *, legs: Iterable[FlowLeg], description: str, uses: Uses | None = None, reversible: bool = False
+) -> EntryKind:
+    """Adds a row to the flow table. Raises ValueError when the code is taken, or a reversal would leave usage behind."""
     if code in _entry_kinds:
         raise ValueError(f"The entry kind {code} is declared twice.")
-    kind = _entry_kinds[code] = EntryKind(code=code, legs=tuple(legs), description=description)
+    if uses and reversible:
+        raise ValueError(f"The entry kind {code} counts usage, which a reversal would not give back.")
+    kind = _entry_kinds[code] = EntryKind(
+        code=code, legs=tuple(legs), description=description, uses=uses, reversible=reversible
+    )
     return kind
+
+
+def counts(usage_class: UsageClass) -> Uses:
+    """What an entry takes from inline accounts is counted on the day it is recorded."""
+    return Uses(usage_class)
+
+
+def gives_back(usage_class: UsageClass, *, of: EntryKind) -> Uses:
+    """What an entry gives inline accounts is taken off again, on the day on which the entry of the kind `of` counted it."""
+    if of.uses != Uses(usage_class):
+        raise ValueError(f"The entry kind {of.code} does not count {usage_class.code}.")
+    return Uses(usage_class, of)
 
 
 def debit(account: AccountKind, asset_type: str = CASH) -> FlowLeg:
@@ -119,6 +175,11 @@ def entry_kinds() -> tuple[EntryKind, ...]:
     return tuple(_entry_kinds[code] for code in sorted(_entry_kinds))
 
 
+def usage_classes() -> tuple[UsageClass, ...]:
+    """Every declared class of usage, by code."""
+    return tuple(_usage_classes[code] for code in sorted(_usage_classes))
+
+
 # The kinds of account. System accounts of a fund carry the fund's code as their scope.
 
 WALLET = declare_account_kind("wallet", folded=False, description="A person's cash in one currency.")
@@ -142,7 +203,10 @@ REDEMPTIONS = declare_account_kind("redemptions", folded=True, description="Cash
 # What the wallet itself does.
 
 TOP_UP = declare_kind(
-    "top_up", legs=[debit(BANK), credit(WALLET)], description="Money from a linked bank account arrives in the wallet."
+    "top_up",
+    legs=[debit(BANK), credit(WALLET)],
+    description="Money from a linked bank account arrives in the wallet.",
+    reversible=True,
 )
 REVERSAL = declare_kind(
     "reversal",

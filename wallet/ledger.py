@@ -3,7 +3,7 @@
 phase    what it does                                                       cost
 lock     the inline accounts, in id order, FOR NO KEY UPDATE                one round trip, one row lock per inline account
 decide   flow, closed, frozen, available — on the rows as locked                    none
-write    entries, postings and balances                                     one round trip for all plans
+write    entries, postings, usage and balances                              one round trip for all plans
 holds    only when a plan names some                                        one round trip to read, one to write
 
 Call it once per transaction: work that needs more first locks the union (`lock_accounts`). Order of locks everywhere: key,
@@ -15,21 +15,25 @@ Folded accounts take no lock and no update; see `wallet.folding`. The second doo
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from superapp import clock
+from superapp.errors import NotFound
 from superapp.ids import uuid7
+from superapp.logs import note_entries
 from wallet import holds
 from wallet.accounts import asset_by_id, known_system_account
-from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
-from wallet.flows import REVERSAL, EntryKind
+from wallet.errors import AccountClosed, AlreadyReversed, EntryNotReversible, LedgerFault, insufficient_funds
+from wallet.flows import REVERSAL, EntryKind, entry_kind
 from wallet.freezes import account_frozen
 from wallet.holds import HoldStep
+from wallet.models import JournalEntry
 from wallet.prepared import array, run
+from wallet.usage import Tally
 
 LOCK_SQL = """
     SELECT id, kind, asset_id, balance, held, credit_limit, last_sequence, last_recorded_at, closed, frozen
@@ -54,6 +58,9 @@ WRITE_SQL = """
                     %s::timestamptz[])
              AS p (account_id, sequence, entry_id, asset_id, amount, balance_after, subject, effective_at), this
     )
+"""
+
+BALANCES_SQL = """
     UPDATE wallet_account a
     SET balance = u.balance, held = u.held, last_sequence = u.last_sequence, last_recorded_at = this.recorded_at
     FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::bigint[]) AS u (id, balance, held, last_sequence), this
@@ -71,7 +78,10 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One entry to be written. `effective_at` None: as of the moment it is recorded; never later than that."""
+    """One entry to be written. `effective_at` None: as of the moment it is recorded; never later than that.
+
+    `counted_on`: for a kind that gives usage back, and for no other, the business day on which it was counted.
+    """
 
     kind: EntryKind
     subject: UUID
@@ -79,6 +89,7 @@ class Plan:
     effective_at: datetime | None = None
     holds: Sequence[HoldStep] = ()
     reverses: UUID | None = None
+    counted_on: date | None = None
     entry_id: UUID = field(default_factory=uuid7)
 
 
@@ -142,14 +153,23 @@ def post(*plans: Plan) -> list[PostedEntry]:
     posted = [writing.add(plan, open_holds) for plan in plans]
     writing.execute()
     holds.write(open_holds)
+    note_entries(entry.entry_id for entry in posted)
     return posted
 
 
 def reverse(entry_id: UUID, *, subject: UUID, effective_at: datetime | None = None) -> PostedEntry:
-    """Takes back one entry, whole: each posting with its sign turned, in a new entry that names the old one.
+    """Takes back one entry, whole and once: each posting with its sign turned, in a new entry that names the old one.
 
-    A second reversal of the same entry fails on a unique key (IntegrityError): once is all there is. Raises as `post`.
+    Only postings turn round: a hold or usage that came with the entry stays, which is why the flow table lets no kind with
+    usage be reversed. What the accounts' state refuses is refused here too: what is held or spent cannot be taken back, a
+    closed account takes nothing, a frozen one gives nothing. Raises NotFound, EntryNotReversible (also for a reversal, and
+    where a product's row tells what became of it), AlreadyReversed, and as `post`.
     """
+    kind = JournalEntry.objects.filter(pk=entry_id).values_list("kind", flat=True).first()
+    if kind is None:
+        raise NotFound(what="entry")
+    if not entry_kind(kind).reversible:
+        raise EntryNotReversible(kind=kind)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT p.account_id, -p.amount FROM wallet_posting p WHERE p.entry_id = %s ORDER BY p.account_id, p.sequence",
@@ -157,7 +177,16 @@ def reverse(entry_id: UUID, *, subject: UUID, effective_at: datetime | None = No
         )
         legs = [Leg(account=account, amount=amount) for account, amount in cursor.fetchall()]
     plan = Plan(kind=REVERSAL, subject=subject, legs=legs, effective_at=effective_at, reverses=entry_id)
-    return post(plan)[0]
+    if JournalEntry.objects.filter(reverses=entry_id).exists():
+        raise AlreadyReversed(entry=entry_id)
+    try:
+        with transaction.atomic():
+            return post(plan)[0]
+    except IntegrityError as fault:
+        # Of two at the same moment the second waits for the first on the unique key.
+        if getattr(getattr(fault.__cause__, "diag", None), "constraint_name", None) != "an_entry_is_reversed_once":
+            raise
+        raise AlreadyReversed(entry=entry_id) from None
 
 
 def recording_time(last_times: Iterable[datetime | None]) -> datetime:
@@ -182,6 +211,7 @@ class _Writing:
         self.touched: set[UUID] = set()
         self.entries: list[tuple[UUID, str, UUID, datetime, UUID | None]] = []
         self.postings: list[tuple[UUID, int | None, UUID, int, Decimal, Decimal | None, UUID, datetime]] = []
+        self.tally = Tally()
 
     def add(self, plan: Plan, open_holds: holds.OpenHolds) -> PostedEntry:
         """Decides one plan: raises its refusal, or adds its rows."""
@@ -202,6 +232,11 @@ class _Writing:
             totals[asset_id] = totals.get(asset_id, Decimal(0)) + leg.amount
         if any(totals.values()):
             raise LedgerFault(f"The legs of {plan.kind.code} do not sum to zero in each asset: {totals}.")
+        if plan.kind.uses:
+            moved = [(leg.account, leg.amount) for leg in plan.legs if leg.account in balances]
+            self.tally.add(plan.kind.uses, moved, recorded_at=self.recorded_at, counted_on=plan.counted_on)
+        elif plan.counted_on:
+            raise LedgerFault(f"{plan.kind.code} gives no usage back, and names a day to give it back to.")
         if plan.legs:
             self.entries.append((plan.entry_id, plan.kind.code, plan.subject, effective_at, plan.reverses))
         return PostedEntry(plan.entry_id, self.recorded_at, effective_at, balances)
@@ -253,12 +288,14 @@ class _Writing:
     def execute(self) -> None:
         """Writes everything in one statement."""
         touched = [self.locked[account_id] for account_id in self.touched]
-        columns = (
-            *_columns(self.entries, width=5),
-            *_columns(self.postings, width=8),
-            *_columns([(each.id, each.balance, each.held, each.last_sequence) for each in touched], width=4),
+        before = (*_columns(self.entries, width=5), *_columns(self.postings, width=8))
+        after = _columns([(each.id, each.balance, each.held, each.last_sequence) for each in touched], width=4)
+        used = self.tally.statements()
+        statement = "".join(
+            [WRITE_SQL, *(f", usage_{number} AS ({sql})" for number, (sql, _) in enumerate(used)), BALANCES_SQL]
         )
-        run(WRITE_SQL, (self.recorded_at, *columns), answers=False)
+        counted = [column for _, columns in used for column in columns]
+        run(statement, (self.recorded_at, *before, *counted, *after), answers=False)
 
 
 def _columns(rows: Sequence[tuple[object, ...]], *, width: int) -> list[str]:

@@ -16,10 +16,15 @@ The query (`legs`) yields one row per leg:
     amount numeric    signed, exact to the asset's minor unit
     subject uuid      what the posting is for; the same for all legs of an item
 
-and, where holds are captured (`captures`), a second query yields item, hold_id, account_id, amount.
+and, where holds are captured (`captures`), a second query yields
+
+    item, hold_id, account_id, amount
+    final boolean     this ends the hold and frees what the capture leaves over; else the rest stays set aside
+
+Usage, where the kind's row of the flow table declares some, is written by the same statement (`wallet.usage`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -29,10 +34,11 @@ from django.db import connection, transaction
 
 from superapp.sql_files import SqlParameters
 from wallet.accounts import asset_by_id
-from wallet.errors import AccountClosed, LedgerFault, insufficient_funds
+from wallet.errors import AccountClosed, HoldLapsed, LedgerFault, insufficient_funds
 from wallet.flows import EntryKind
 from wallet.freezes import account_frozen
 from wallet.ledger import recording_time
+from wallet.usage import day_of, statement_of_set
 
 LOCK_SQL = """
     WITH locked AS MATERIALIZED (
@@ -56,11 +62,16 @@ RISK_SQL = """
     FROM legs l
     JOIN at_risk r ON r.id = l.account_id
     LEFT JOIN (
-        SELECT s.item, s.account_id, sum(h.remaining) AS freed
+        SELECT s.item, s.account_id, sum(CASE WHEN s.final THEN h.remaining ELSE s.amount END) AS freed
         FROM captures s JOIN wallet_hold h ON h.id = s.hold_id AND h.state = 'open'
         GROUP BY s.item, s.account_id
     ) c ON c.item = l.item AND c.account_id = l.account_id
     ORDER BY l.position
+"""
+
+LAPSED_SQL = """
+    SELECT s.item, h.lapses_at FROM ({captures}) s JOIN wallet_hold h ON h.id = s.hold_id
+    WHERE h.state = 'lapsed' OR (h.state = 'open' AND h.lapses_at <= %(set_recorded_at)s)
 """
 
 # One leg per inline account (income, most settlements): the UPDATE itself hands out the sequence and the balance.
@@ -146,13 +157,20 @@ ENTRY_PER_ITEM = """
 WRITE_SQL = """
     WITH this AS MATERIALIZED (SELECT pg_current_xact_id()::text::bigint AS tx),
     {legs_and_posted},
-    captures AS MATERIALIZED (SELECT s.item, s.hold_id, s.account_id, s.amount FROM ({captures}) s {but_refused}),
+    captures AS MATERIALIZED (
+        SELECT s.item, s.hold_id, s.account_id, s.amount, s.final FROM ({captures}) s {but_refused}
+    ),
     holds AS (
         UPDATE wallet_hold h
-        SET state = 'captured', captured = h.captured + s.amount, released = h.released + h.remaining - s.amount,
-            remaining = 0
-        FROM captures s WHERE h.id = s.hold_id AND h.account_id = s.account_id AND h.state = 'open'
-        RETURNING h.id, h.account_id, old.remaining AS freed
+        SET captured = h.captured + s.amount,
+            released = h.released + CASE WHEN s.final THEN h.remaining - s.amount ELSE 0 END,
+            remaining = CASE WHEN s.final THEN 0 ELSE h.remaining - s.amount END,
+            state = CASE WHEN s.final OR h.remaining = s.amount THEN 'captured' ELSE h.state END,
+            ended_at = CASE WHEN s.final OR h.remaining = s.amount THEN %(set_recorded_at)s::timestamptz END
+        FROM captures s
+        WHERE h.id = s.hold_id AND h.account_id = s.account_id AND h.state = 'open' AND s.amount > 0
+          AND s.amount <= h.remaining AND (h.lapses_at IS NULL OR h.lapses_at > %(set_recorded_at)s)
+        RETURNING h.id, h.account_id, old.remaining - new.remaining AS freed
     ),
     captured AS (SELECT account_id, sum(freed) AS amount FROM holds GROUP BY account_id),
     folded AS MATERIALIZED (SELECT id, kind, asset_id FROM wallet_account WHERE folded),
@@ -178,7 +196,8 @@ WRITE_SQL = """
 """
 
 NO_CAPTURES = (
-    "SELECT NULL::uuid AS item, NULL::uuid AS hold_id, NULL::uuid AS account_id, 0::numeric AS amount WHERE false"
+    "SELECT NULL::uuid AS item, NULL::uuid AS hold_id, NULL::uuid AS account_id, 0::numeric AS amount, true AS final "
+    "WHERE false"
 )
 
 
@@ -205,11 +224,13 @@ def post_set(
     one_leg_per_account: bool = False,
     paired: bool = False,
     then: Sequence[str] = (),
+    counted_on: str | None = None,
 ) -> SetResult:
     """Writes the legs that a query yields, item by item or (`one_entry`) as one entry with that id and `subject`.
 
     `accounts`: a query of the account ids to lock, for legs that are worked out from the locked rows themselves.
-    `captures`: a query of the holds that items take from (see the module's head); what a capture leaves over is released.
+    `captures`: a query of the holds that items take from (see the module's head); an item whose hold has lapsed is refused.
+    `counted_on`: for a kind that gives usage back, a query of (item, day): the business day on which it was counted.
     `one_leg_per_account`: the caller's word that no inline account has two legs, which spares a sort; a broken word fails
     on a count and writes nothing.
     `paired`: each row is an item of its own, and names in a sixth column, `against`, the folded account that takes the
@@ -230,8 +251,12 @@ def post_set(
     if effective_at is not None and effective_at > recorded_at:
         raise LedgerFault(f"{kind.code} would count from {effective_at}, before it is known; post it then.")
     refused: dict[UUID, str] = {}
+    if captures:
+        refused = _lapsed(captures, {**params, "set_recorded_at": recorded_at}, raise_first=one_entry is not None)
     if any_closed or kind.may_debit_owners:
-        refused = _refused(legs, captures or NO_CAPTURES, params, raise_first=one_entry is not None)
+        refused |= _refused(legs, captures or NO_CAPTURES, params, but=refused, raise_first=one_entry is not None)
+    if kind.uses:
+        then = [*then, statement_of_set(kind.uses, counted_on=counted_on)]
     statement = _write_statement(
         legs=legs,
         captures=captures or NO_CAPTURES,
@@ -248,6 +273,8 @@ def post_set(
         "set_entry": one_entry,
         "set_subject": subject,
         "set_refused": list(refused),
+        "set_usage": kind.uses.usage_class.code if kind.uses else None,
+        "set_day": day_of(recorded_at),
     }
     posted, moved = _write(kind, statement, {**params, **own})
     return SetResult(posted=posted, legs=moved, refused=refused, recorded_at=recorded_at)
@@ -261,7 +288,7 @@ def _write(kind: EntryKind, statement: str, params: SqlParameters) -> tuple[int,
     if planned != moved or captured != holds:
         raise LedgerFault(
             f"{kind.code}: {planned} legs and {captured} captures were planned, {moved} and {holds} written; a leg names "
-            "an unknown account, an account has two legs against the caller's word, or a hold is not open."
+            "an unknown account, an account has two legs against the caller's word, or a hold has not that much left."
         )
     _check_flows(kind, flows or [])
     return posted, moved
@@ -274,7 +301,18 @@ def _lock(accounts: str, params: SqlParameters) -> tuple[datetime, bool]:
     return recording_time([last_recorded_at]), any_closed
 
 
-def _refused(legs: str, captures: str, params: SqlParameters, *, raise_first: bool) -> dict[UUID, str]:
+def _lapsed(captures: str, params: SqlParameters, *, raise_first: bool) -> dict[UUID, str]:
+    with connection.cursor() as cursor:
+        cursor.execute(LAPSED_SQL.format(captures=captures), params)
+        rows = cursor.fetchall()
+    if rows and raise_first:
+        raise HoldLapsed(lapsed_at=rows[0][1])
+    return {item: HoldLapsed.code for item, _ in rows}
+
+
+def _refused(
+    legs: str, captures: str, params: SqlParameters, *, but: Mapping[UUID, str], raise_first: bool
+) -> dict[UUID, str]:
     """Goes through the items that touch an account at risk, in order, as if they were posted one by one.
 
     An account is at risk when it is closed, when it is frozen and loses, or when all that the set takes from it, without
@@ -285,6 +323,8 @@ def _refused(legs: str, captures: str, params: SqlParameters, *, raise_first: bo
         rows = cursor.fetchall()
     by_item: dict[UUID, list[tuple[UUID, Decimal, Decimal, Decimal, bool, bool, int]]] = {}
     for item, *leg in rows:
+        if item in but:
+            continue
         by_item.setdefault(item, []).append(tuple(leg))
     available: dict[UUID, Decimal] = {}
     refused: dict[UUID, str] = {}

@@ -154,6 +154,13 @@ class FoldCheckpoint(models.Model):
     id = models.SmallIntegerField(primary_key=True, default=1)
     tx = models.BigIntegerField()
     folded_at = models.DateTimeField()
+    known_until = models.DateTimeField(
+        null=True, blank=True, help_text="Whatever was recorded up to here is committed, or never will be."
+    )
+    awaited_tx = models.BigIntegerField(
+        null=True, blank=True, help_text="Once every transaction below has ended, all is known until `awaited_at`."
+    )
+    awaited_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="fold_checkpoint_is_one")]
@@ -163,10 +170,10 @@ class FoldCheckpoint(models.Model):
 
 
 class Hold(models.Model):
-    """Part of a balance set aside: captured + released + lapsed + remaining = amount."""
+    """Part of a balance set aside: captured + released + lapsed + remaining = amount. Rules: `wallet.holds`."""
 
     class State(models.TextChoices):
-        """OPEN → CAPTURED | RELEASED | LAPSED."""
+        """OPEN → CAPTURED | RELEASED | LAPSED; the last three name what ended it."""
 
         OPEN = "open", "Open"
         CAPTURED = "captured", "Captured"
@@ -182,8 +189,9 @@ class Hold(models.Model):
     released = amount_field(default=0)
     lapsed = amount_field(default=0)
     remaining = amount_field()
-    lapses_at = models.DateTimeField(null=True, blank=True)
+    lapses_at = models.DateTimeField(null=True, blank=True, help_text="From then on nothing can be captured.")
     created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True, help_text="Of an ended hold; not kept for the oldest ones.")
 
     class Meta:
         constraints = [
@@ -195,10 +203,124 @@ class Hold(models.Model):
                 name="hold_parts_are_not_negative",
             ),
             models.CheckConstraint(condition=Q(state="open") | Q(remaining=0), name="an_ended_hold_holds_nothing"),
+            models.CheckConstraint(
+                condition=~Q(state="open") | Q(remaining__gt=0, ended_at__isnull=True),
+                name="an_open_hold_holds_something",
+            ),
+            models.CheckConstraint(
+                condition=Q(lapsed=0) | Q(state="lapsed", lapses_at__isnull=False),
+                name="only_a_hold_with_a_term_lapses",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["lapses_at", "id"], condition=Q(state="open", lapses_at__isnull=False), name="hold_by_term"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.state} hold of {self.remaining} on {self.account_id}"
+
+
+class Usage(models.Model):
+    """What an account has moved in one class on one business day; written with its postings. Rules: `wallet.usage`."""
+
+    pk = models.CompositePrimaryKey("account_id", "usage_class", "day")
+    account = models.ForeignKey(
+        Account, on_delete=models.DO_NOTHING, related_name="usage", db_constraint=False, db_index=False
+    )
+    usage_class = models.CharField(max_length=24, help_text="What is counted, as the flow table names it.")
+    day = models.DateField(help_text="The business day on which it was counted.")
+    amount = amount_field(help_text="In the account's asset, less what was given back.")
+    count = models.IntegerField(help_text="How many movements, less those given back.")
+
+    class Meta:
+        verbose_name_plural = "usage"
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gte=0, count__gte=0), name="no_more_is_given_back_than_was_used")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.usage_class} of {self.account_id} on {self.day}: {self.amount}"
+
+
+class Capacity(models.Model):
+    """One slot of what must never be exceeded by many at once. Rules: `wallet.capacity`."""
+
+    kind = models.CharField(max_length=32, help_text="A declared kind of capacity.")
+    scope = models.CharField(max_length=64, blank=True, default="", help_text="Whose it is: a fund's code, a bank's.")
+    day = models.DateField(null=True, blank=True, help_text="The business day it is for; none: for good.")
+    slot = models.PositiveSmallIntegerField()
+    total = amount_field(help_text="What the policy allows over all slots.")
+    ceiling = amount_field(help_text="This slot's part of it.")
+    used = amount_field(default=0)
+    ruled_at = models.DateTimeField(help_text="The instant as of which the policy was asked for the total.")
+
+    class Meta:
+        verbose_name_plural = "capacity"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "scope", "day", "slot"], name="one_row_a_slot_of_capacity", nulls_distinct=False
+            ),
+            models.CheckConstraint(
+                condition=Q(used__gte=0, used__lte=F("ceiling")), name="used_stays_under_the_ceiling"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.scope} {self.day or ''} #{self.slot}: {self.used} of {self.ceiling}"
+
+
+class ReversalRequest(models.Model):
+    """One person's wish to take an entry back, which another decides. Rules: `wallet.reversals`."""
+
+    class State(models.TextChoices):
+        """REQUESTED → APPROVED | DECLINED."""
+
+        REQUESTED = "requested", "Requested"
+        APPROVED = "approved", "Approved"
+        DECLINED = "declined", "Declined"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    entry = models.ForeignKey(JournalEntry, on_delete=models.PROTECT, related_name="reversal_requests")
+    reason = models.CharField(max_length=500, help_text="Why the entry is wrong.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.REQUESTED)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    requested_at = models.DateTimeField()
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    reversal_id = models.UUIDField(null=True, blank=True, help_text="The journal entry that took it back.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["entry"],
+                condition=Q(state__in=["requested", "approved"]),
+                name="one_standing_reversal_request_an_entry",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="approved") | ~Q(decided_by=F("requested_by")), name="another_person_approves"
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="a_reversal_request_says_why"),
+            models.CheckConstraint(
+                condition=Q(
+                    state="requested", decided_by__isnull=True, decided_at__isnull=True, reversal_id__isnull=True
+                )
+                | Q(state="approved", decided_by__isnull=False, decided_at__isnull=False, reversal_id__isnull=False)
+                | Q(state="declined", decided_by__isnull=False, decided_at__isnull=False, reversal_id__isnull=True),
+                name="a_decided_reversal_request_says_by_whom",
+            ),
+        ]
+        permissions = [
+            ("approve_reversal", "Can approve or decline another person's reversal request"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} reversal of {self.entry_id}"
 
 
 class PaymentPin(models.Model):
@@ -211,6 +333,10 @@ class PaymentPin(models.Model):
     tries = models.PositiveSmallIntegerField(default=0, help_text="Counted and committed before each look.")
     locked_until = models.DateTimeField(null=True, blank=True, help_text="No look is taken before this instant.")
     changed_at = models.DateTimeField()
+    small_amount = amount_field(default=0, db_default=0, help_text="Up to this much passes without PIN; 0: nothing.")
+    small_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
+    small_day = models.DateField(null=True, blank=True, help_text="The business day that `small_spent` is of.")
+    small_spent = amount_field(default=0, db_default=0, help_text="What has left without PIN on that day.")
 
     class Meta:
         verbose_name = "payment PIN"
@@ -321,7 +447,3 @@ class SandboxBankOrder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reference}: {self.status}"
-    small_amount = amount_field(default=0, db_default=0, help_text="Up to this much passes without PIN; 0: nothing.")
-    small_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
-    small_day = models.DateField(null=True, blank=True, help_text="The business day that `small_spent` is of.")
-    small_spent = amount_field(default=0, db_default=0, help_text="What has left without PIN on that day.")

@@ -190,7 +190,7 @@ def test_a_set_captures_holds_and_frees_what_is_left_of_them() -> None:
                 "hold": hold,
             },
             captures="SELECT unnest(%(items)s::uuid[]) AS item, %(hold)s::uuid AS hold_id, "
-            "unnest(%(wallets)s::uuid[]) AS account_id, 70::numeric AS amount",
+            "unnest(%(wallets)s::uuid[]) AS account_id, 70::numeric AS amount, true AS final",
         )
 
     account, row = Account.objects.get(id=wallet), Hold.objects.get(id=hold)
