@@ -11,3 +11,7 @@ from config.engines import ensure_running
 
 ensure_running()
 application = get_wsgi_application()
+
+from superapp import doorbell  # noqa: E402  behind the settings, which say where counters are kept
+
+doorbell.get_ready()

@@ -1,15 +1,22 @@
 """The doorbell: heard after commit, once, and never in the way."""
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import structlog
 from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from superapp import doorbell
+from superapp.counters import BELLS
+from tests.blackhole import a_black_hole
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -19,15 +26,19 @@ class Broker:
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, dict[str, Any]]] = []
+        self.headers: list[dict[str, str]] = []
         self.away: Exception | None = None
         self.asked = 0
 
-    def send_task(self, name: str, *, kwargs: dict[str, Any], retry: bool, **_options: Any) -> None:
+    def send_task(
+        self, name: str, *, kwargs: dict[str, Any], headers: dict[str, str], retry: bool, **_options: Any
+    ) -> None:
         self.asked += 1
         assert retry is False
         if self.away is not None:
             raise self.away
         self.messages.append((name, kwargs))
+        self.headers.append(headers)
 
 
 @pytest.fixture
@@ -89,16 +100,74 @@ def test_a_broker_that_is_away_is_counted_and_left_in_peace_for_a_moment(
     assert broker.messages == [("test.settle", {})]
 
 
+@contextmanager
+def a_broker_at(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Publishing goes there, and knows no limit of its own."""
+    monkeypatch.setattr(doorbell, "_silent_until", 0.0)
+    monkeypatch.setattr(doorbell, "_ringer", doorbell._Ringer())
+    real = current_app.send_task
+    with current_app.connection_for_write(url, transport_options={}) as there:
+        monkeypatch.setattr(current_app, "send_task", lambda *args, **options: real(*args, connection=there, **options))
+        yield
+
+
+def failed_bells() -> float:
+    return sum(
+        sample.value
+        for metric in BELLS.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total") and sample.labels["outcome"] == "failed"
+    )
+
+
 def test_a_broker_that_refuses_connections_never_reaches_the_caller(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
-    monkeypatch.setattr(doorbell, "_silent_until", 0.0)
-    before = doorbell.failures()
-    with current_app.connection_for_write("redis://127.0.0.1:1/0") as nowhere:
-        real = current_app.send_task
-        monkeypatch.setattr(
-            current_app, "send_task", lambda *args, **options: real(*args, connection=nowhere, **options)
-        )
+    before, counted = doorbell.failures(), failed_bells()
+    with a_broker_at("redis://127.0.0.1:1/0", monkeypatch), django_capture_on_commit_callbacks(execute=True):
+        doorbell.ring("test.settle")
+    assert (doorbell.failures(), failed_bells()) == (before + 1, counted + 1)
+
+
+def test_a_broker_that_takes_connections_and_never_answers_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    """Nothing on the way has a limit here and the broker never answers: coming back at all is the bell's own doing."""
+    before, counted = doorbell.failures(), failed_bells()
+    with a_black_hole() as hole, a_broker_at(f"redis://127.0.0.1:{hole.port}/0", monkeypatch):
         with django_capture_on_commit_callbacks(execute=True):
             doorbell.ring("test.settle")
-    assert doorbell.failures() == before + 1
+        assert (doorbell.failures(), failed_bells()) == (before + 1, counted + 1)
+        wait_until(lambda: hole.visitors, what="the publisher's connection")
+
+        monkeypatch.setattr(doorbell, "_silent_until", 0.0)
+        with django_capture_on_commit_callbacks(execute=True):
+            doorbell.ring("test.settle", number=2)
+        assert failed_bells() == counted + 2
+        assert hole.visitors == 1, "nothing is queued behind a message that hangs"
+
+
+def test_what_is_wrong_with_our_own_code_is_no_broker_that_is_away(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.away = TypeError("not a task's name")
+    with pytest.raises(TypeError):
+        doorbell._publish("test.settle", {})
+    broker.away = None
+    doorbell._publish("test.settle", {})
+    assert broker.messages == [("test.settle", {})], "the publisher lives on"
+
+
+def test_a_child_process_rings_with_a_thread_of_its_own(broker: Broker) -> None:
+    doorbell._publish("test.settle", {})
+    child = os.fork()
+    if child == 0:
+        doorbell._publish("test.settle", {})
+        os._exit(len(broker.messages))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+
+
+def test_a_message_names_the_request_behind_it(broker: Broker) -> None:
+    with structlog.contextvars.bound_contextvars(request_id="r-1"):
+        doorbell._publish("test.settle", {})
+    assert broker.headers == [{"request_id": "r-1"}]

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -133,23 +133,25 @@ def test_statements_that_the_database_ends_are_counted_by_kind(committed_db: Tes
         with transaction.atomic(), other.cursor() as holder:
             other.set_autocommit(False)
             holder.execute("SELECT 1 FROM superapp_outboxevent FOR UPDATE")
-            with pytest.raises(Exception, match="lock timeout"), connection.cursor() as cursor:
-                cursor.execute("SET LOCAL lock_timeout = '10ms'")
-                cursor.execute("SELECT 1 FROM superapp_outboxevent FOR UPDATE")
+            connection.cursor().execute("SET LOCAL lock_timeout = '10ms'")
+            with pytest.raises(OperationalError, match="lock timeout"):
+                connection.cursor().execute("SELECT 1 FROM superapp_outboxevent FOR UPDATE")
             connection.set_rollback(True)
     finally:
         other.rollback()
         other.close()
-    with pytest.raises(Exception, match="statement timeout"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL statement_timeout = '10ms'")
-        cursor.execute("SELECT pg_sleep(60)")
-    with pytest.raises(Exception, match="does not exist"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT nothing_of_the_kind")
+    with transaction.atomic():
+        connection.cursor().execute("SET LOCAL statement_timeout = '10ms'")
+        with pytest.raises(OperationalError, match="statement timeout"):
+            connection.cursor().execute("SELECT pg_sleep(60)")
+        connection.set_rollback(True)
+    with pytest.raises(ProgrammingError, match="does not exist"):
+        connection.cursor().execute("SELECT nothing_of_the_kind")
 
     assert seen("lock_timeout") == before["lock_timeout"] + 1
     assert seen("statement_timeout") == before["statement_timeout"] + 1
     assert set(figures()["superapp_database_faults_total"]) <= {
-        (kind,) for kind in {*faults.KINDS.values(), "connection_lost", "out_of_resources"}
+        (kind,) for kind in {*faults.KINDS.values(), "connection_lost", "out_of_resources", "unreachable"}
     }
 
 

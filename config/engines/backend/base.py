@@ -69,6 +69,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         try:
             return super().get_new_connection(conn_params)
         except psycopg.OperationalError as fault:
+            DATABASE_FAULTS.labels("unreachable").inc()
             where = f"{conn_params.get('host') or 'the local socket'}:{conn_params.get('port') or 5432}"
             named = "the embedded PostgreSQL" if settings.EMBEDDED_POSTGRES else "DATABASE_URL"
             reason = str(fault).strip().splitlines()[-1].strip() if str(fault).strip() else "no reason was given"
