@@ -1,4 +1,4 @@
-"""The parts of the documentation that are drawn from the code itself: the ledger's flows, and who imports whom.
+"""The parts of the documentation that are drawn from the code itself: flows, modules and imports, where each rule lives.
 
 Pure text in, pure text out; `manage.py charts` writes them, and a test says when they no longer agree with the code.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grimp
 
+from config import rule_index
 from wallet import flows
 
 APPS = ("config", "payments", "funds", "wallet", "superapp")
@@ -23,7 +24,11 @@ _ASSET = {flows.CASH: "C", flows.SHARES: "S"}
 
 def pages() -> dict[Path, str]:
     """Every drawn page, by where it is."""
-    return {DOCS / "flows.md": flows_page(), DOCS / "modules.md": modules_page()}
+    return {
+        DOCS / "flows.md": flows_page(),
+        DOCS / "modules.md": modules_page(),
+        DOCS / "rules.md": rule_index.page(NOTE),
+    }
 
 
 def flows_page() -> str:

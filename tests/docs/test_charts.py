@@ -3,9 +3,10 @@
 import re
 
 import grimp
+import pytest
 from django.core.management import call_command
 
-from config import charts
+from config import charts, rule_index
 from tests.docs.readme import ROOT
 
 
@@ -29,3 +30,29 @@ def test_imports_run_one_way_as_the_picture_shows() -> None:
         if app in charts.APPS
     }
     assert heights["config"] < heights["payments"] == heights["funds"] < heights["wallet"] < heights["superapp"]
+
+
+@pytest.fixture(scope="module")
+def posted() -> rule_index.Uses:
+    return rule_index.uses_of_kinds()
+
+
+@pytest.fixture(scope="module")
+def named() -> rule_index.Uses:
+    return rule_index.uses_of_names()
+
+
+@pytest.mark.parametrize("rule", rule_index.kinds(), ids=lambda rule: rule.code)
+def test_every_kind_of_entry_is_posted_somewhere_and_held_by_a_test(
+    rule: rule_index.Rule, posted: rule_index.Uses
+) -> None:
+    assert posted.of(rule), "nothing hands it to the ledger"
+    assert posted.tests_of(rule), "no test names it, nor what posts it"
+
+
+@pytest.mark.parametrize("rule", [*rule_index.refusals(), *rule_index.dated_policies()], ids=lambda rule: rule.code)
+def test_every_refusal_and_every_policy_is_used_and_held_by_a_test(
+    rule: rule_index.Rule, named: rule_index.Uses
+) -> None:
+    assert named.of(rule), "nothing raises or asks it"
+    assert named.tests_of(rule), "no test names it, nor what carries it out"

@@ -6,9 +6,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 
 class Command(BaseCommand):
-    """docs/flows.md from the flow table, docs/modules.md from the modules and their imports."""
+    """docs/flows.md from the flow table, docs/modules.md from the modules, docs/rules.md from who uses which rule."""
 
-    help = "Write docs/flows.md and docs/modules.md from the code, or compare them with it (--check)."
+    help = "Write docs/flows.md, docs/modules.md and docs/rules.md from the code, or compare them with it (--check)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """--check."""
