@@ -60,7 +60,8 @@ def gauge(name: str, doc: str, *, labels: Sequence[str] = (), sql: str) -> None:
     """Declares a figure that the database knows: `sql` yields its labels (text) and, last, its value.
 
     It may use `%(now)s`, the business instant, and must be served by an index or a table that stays small, since it runs at
-    each scrape. A second declaration of the same name, doc and labels adds its rows; another one raises ValueError.
+    each scrape; a row without a value is left out. A second declaration of the same name, doc and labels adds its rows;
+    another one raises ValueError.
     """
     _know(name, doc, labels)
     known = _sql.setdefault(name, [])
@@ -104,7 +105,7 @@ def database_rows() -> Iterator[tuple[str, list[str], float]]:
         # As a parameter of the session, not of the statement: of all limits the shortest rules.
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{round(SCRAPE_SECONDS * 1000)}ms"])
         cursor.execute(statement(), {"now": clock.now()})
-        yield from cursor.fetchall()
+        yield from (row for row in cursor.fetchall() if row[2] is not None)
 
 
 def statement() -> str:
