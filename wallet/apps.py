@@ -11,7 +11,16 @@ class WalletConfig(AppConfig):
 
     def ready(self) -> None:
         """Fills the flow table, the ledger's checks and the policies; connects the rails and the bank's messages."""
-        from wallet import bank_callbacks, flows, metrics, pins, rails, top_up_verification, verification  # noqa: F401
+        from wallet import (  # noqa: F401
+            bank_callbacks,
+            flows,
+            ledger_checks,
+            metrics,
+            pins,
+            rails,
+            seal_checks,
+            top_up_verification,
+        )
         from wallet.rails.sandbox import NAME, SandboxRail
 
         if settings.SUPERAPP_SANDBOX:

@@ -1,8 +1,8 @@
-"""What the ledger stores to watch over itself: the freezes of accounts. `wallet.models` brings these models in."""
+"""What the ledger stores to watch over itself: seals, verifications, frozen accounts. `wallet.models` brings them in."""
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from superapp.ids import uuid7
 
@@ -43,3 +43,54 @@ class AccountFreeze(models.Model):
 
     def __str__(self) -> str:
         return f"Case {self.pk}"
+
+
+class Seal(models.Model):
+    """One block of the chain: what the transactions from `from_tx` to before `to_tx` wrote. Rules: `wallet.sealing`."""
+
+    number = models.BigIntegerField(primary_key=True, help_text="From 1, without a gap.")
+    form = models.PositiveSmallIntegerField(help_text="How rows are turned into text; see wallet.sealing.")
+    from_tx = models.BigIntegerField()
+    to_tx = models.BigIntegerField()
+    entries = models.IntegerField()
+    postings = models.IntegerField()
+    rows = models.BinaryField(help_text="Key and digest of each row, 40 bytes a row, in order.")
+    previous = models.BinaryField(help_text="The digest of the seal before; of the first: 32 zero bytes.")
+    digest = models.BinaryField(help_text="SHA-256 over the one before, the figures here and the rows.")
+    sealed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(from_tx__lt=F("to_tx")), name="a_seal_covers_transactions"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number}:{bytes(self.digest).hex()}"
+
+
+class VerificationRun(models.Model):
+    """What one verification looked at and found. Written once, when it ends. Rules: `wallet.verification_runs`."""
+
+    class Extent(models.TextChoices):
+        """How much it looked at."""
+
+        FULL = "full", "Everything"
+        INCREMENTAL = "incremental", "What is new since the last clean one"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    extent = models.CharField(max_length=12, choices=Extent.choices)
+    started_at = models.DateTimeField()
+    seconds = models.FloatField()
+    from_tx = models.BigIntegerField(help_text="Postings of earlier transactions were not looked at one by one.")
+    to_tx = models.BigIntegerField(help_text="Postings of later transactions were not looked at.")
+    to_seal = models.BigIntegerField(help_text="The last seal that was looked at.")
+    checks = models.IntegerField()
+    breaks = models.IntegerField(help_text="Rows that break a rule.")
+    findings = models.JSONField(help_text="The first of them.")
+
+    class Meta:
+        verbose_name = "verification"
+        indexes = [models.Index(fields=["-started_at"], condition=Q(breaks=0), name="verification_clean")]
+
+    def __str__(self) -> str:
+        return f"{self.extent} verification of {self.started_at:%Y-%m-%d %H:%M}"

@@ -19,8 +19,9 @@ from django.db import connection, transaction
 from superapp import clock
 from superapp.errors import NotFound
 from superapp.models import User
+from wallet.assurance import AccountFreeze
 from wallet.errors import AccountFrozen
-from wallet.models import Account, AccountFreeze, Hold
+from wallet.models import Account, Hold
 
 FINDINGS_KEPT = 20
 """Lines of a case; the rest is in the output of the verification."""

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from superapp.ids import uuid7
-from wallet.assurance import AccountFreeze  # noqa: F401  a model of this app, found here like the others
+from wallet import assurance  # noqa: F401  models of this app like those below
 
 
 def amount_field(**options: object) -> "models.DecimalField[Decimal, Decimal]":
@@ -107,6 +107,7 @@ class JournalEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "journal entries"
+        indexes = [BrinIndex(fields=["tx"], name="entry_tx_brin", pages_per_range=32, autosummarize=True)]
         constraints = [
             models.CheckConstraint(condition=Q(effective_at__lte=F("recorded_at")), name="nothing_counts_before_known"),
             models.UniqueConstraint(
@@ -141,7 +142,7 @@ class Posting(models.Model):
         constraints = [models.CheckConstraint(condition=~Q(amount=0), name="a_posting_moves_something")]
         indexes = [
             BrinIndex(fields=["entry"], name="posting_entry_brin", pages_per_range=16),
-            BrinIndex(fields=["tx", "recorded_at"], name="posting_time_brin", pages_per_range=32),
+            BrinIndex(fields=["tx", "recorded_at"], name="posting_time_brin", pages_per_range=32, autosummarize=True),
         ]
 
     def __str__(self) -> str:

@@ -1,20 +1,28 @@
 """The ledger looks at itself: every invariant of the design as a query that yields the rows that break it.
 
-Each app adds the checks of its own rows with `@check`. `verify` runs them all against one snapshot and repairs nothing.
+Each app adds the checks of its own rows with `@check` or `check_sql`. Nothing is repaired here, and nothing is written: what
+is found is kept, and accounts are frozen for it, by `wallet.verification_runs`.
+
+extent         what it reads                                                                          cost
+full           every row of every table, against one snapshot                                         all rows
+incremental    what the transactions since the last clean verification posted, the accounts they       the new rows
+               touched, the newest seals (`wallet.new_row_checks`)
+
+Invariants are numbered as in the design (I1-I22); S1-S3 are about seals and freezes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from superapp.errors import InvalidAmount
-from superapp.money import minor_unit_decimals
-from wallet.flows import CASH, account_kinds, entry_kinds
-
 MOST_FINDINGS_PER_CHECK = 1000
+
+LEDGER = "ledger"
+"""The area of the checks that need no product: they hold for any postings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +44,20 @@ class Check:
     look: Callable[[CursorWrapper], Iterator[tuple[str, str]]]
 
 
-_checks: list[Check] = []
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a verification looks at: postings of [from_tx, to_tx), and the seals after `from_seal` up to `to_seal`."""
 
+    from_tx: int
+    to_tx: int
+    from_seal: int
+    to_seal: int
+
+
+Results = dict[Check, list[Finding]]
 Look = Callable[[CursorWrapper], Iterator[tuple[str, str]]]
+
+_checks: list[Check] = []
 
 
 def check(invariant: str, rule: str, *, area: str = "products") -> Callable[[Look], Look]:
@@ -53,326 +72,69 @@ def check(invariant: str, rule: str, *, area: str = "products") -> Callable[[Loo
 
 def check_sql(invariant: str, rule: str, sql: str, *, area: str = "products") -> None:
     """Registers a check given as a query of (row, fault), one row per offender."""
+    _checks.append(Check(invariant=invariant, rule=rule, area=area, look=looking_by(sql)))
+
+
+def looking_by(sql: str, params: dict[str, int] | None = None) -> Look:
+    """A look that runs a query of (row, fault)."""
 
     def look(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
-        cursor.execute(sql)
+        cursor.execute(sql, params)
         while rows := cursor.fetchmany(1000):
             yield from rows
 
-    _checks.append(Check(invariant=invariant, rule=rule, area=area, look=look))
+    return look
 
 
 def all_checks() -> tuple[Check, ...]:
     """Every check that is registered, in order of their numbers."""
-    return tuple(sorted(_checks, key=lambda each: (int(each.invariant.removeprefix("I")), each.rule)))
+    return tuple(sorted(_checks, key=lambda each: (each.invariant[0], int(each.invariant[1:]), each.rule)))
 
 
-def verify(*, area: str | None = None) -> dict[Check, list[Finding]]:
+def verify(*, area: str | None = None) -> Results:
     """Runs every check, or those of one area, against one snapshot; each names at most MOST_FINDINGS_PER_CHECK rows."""
-    results: dict[Check, list[Finding]] = {}
-    with transaction.atomic(), connection.cursor() as cursor:
-        if not connection.savepoint_ids:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        # Every check reads whole tables: hash and sort them, never look rows up one by one, whatever the statistics say.
-        cursor.execute("SET LOCAL statement_timeout = 0; SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '64MB'")
-        for each in all_checks():
-            if area not in {None, each.area}:
-                continue
-            found = islice(each.look(cursor), MOST_FINDINGS_PER_CHECK)
-            results[each] = [Finding(invariant=each.invariant, row=row, fault=fault) for row, fault in found]
+    results, _ = look_at_everything([each for each in all_checks() if area in {None, each.area}])
     return results
 
 
-LEDGER = "ledger"
-POSTING = "'posting ' || p.account_id || '#' || p.sequence"
-
-check_sql(
-    "I1",
-    "each entry sums to zero per asset",
-    """
-    SELECT 'entry ' || entry_id, 'its postings in asset ' || asset_id || ' sum to ' || sum(amount)
-    FROM wallet_posting GROUP BY entry_id, asset_id HAVING sum(amount) <> 0
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I1",
-    "each entry has postings",
-    """
-    SELECT 'entry ' || e.id, 'it has no posting' FROM wallet_journalentry e
-    WHERE NOT EXISTS (SELECT FROM wallet_posting p WHERE p.entry_id = e.id)
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I1",
-    "each posting agrees with its entry on times, transaction and subject's owner",
-    f"""
-    SELECT {POSTING}, CASE WHEN e.id IS NULL THEN 'its entry ' || p.entry_id || ' does not exist'
-        ELSE 'its times or transaction differ from those of entry ' || e.id END
-    FROM wallet_posting p LEFT JOIN wallet_journalentry e ON e.id = p.entry_id
-    WHERE e.id IS NULL OR e.tx <> p.tx OR e.effective_at <> p.effective_at OR e.recorded_at <> p.recorded_at
-       OR e.subject <> p.subject
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I1",
-    "each posting is on an account of its asset, exact to the minor unit",
-    f"""
-    SELECT {POSTING}, CASE WHEN a.id IS NULL THEN 'its account does not exist'
-        WHEN s.id IS NULL OR a.asset_id <> p.asset_id THEN 'its asset is not its account''s'
-        ELSE p.amount || ' is not exact to the minor unit of ' || s.code END
-    FROM wallet_posting p LEFT JOIN wallet_account a ON a.id = p.account_id LEFT JOIN wallet_asset s ON s.id = a.asset_id
-    WHERE a.id IS NULL OR s.id IS NULL OR a.asset_id <> p.asset_id OR p.amount <> round(p.amount, s.decimals)
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I2",
-    "all postings of an asset sum to zero",
-    """
-    SELECT 'asset ' || s.code, 'its postings sum to ' || sum(p.amount)
-    FROM wallet_posting p JOIN wallet_asset s ON s.id = p.asset_id GROUP BY s.code HAVING sum(p.amount) <> 0
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I2",
-    "all balances of an asset sum to zero",
-    """
-    SELECT 'asset ' || s.code, 'its balances sum to ' || sum(b.balance) FROM (
-        SELECT a.asset_id, a.balance FROM wallet_account a
-        UNION ALL
-        SELECT p.asset_id, p.amount FROM wallet_posting p JOIN wallet_account a ON a.id = p.account_id AND a.folded
-        WHERE p.tx >= (SELECT tx FROM wallet_foldcheckpoint)
-    ) b JOIN wallet_asset s ON s.id = b.asset_id GROUP BY s.code HAVING sum(b.balance) <> 0
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I3",
-    "each balance is the sum of its postings",
-    """
-    SELECT 'account ' || a.id, 'its ' || CASE WHEN a.folded THEN 'checkpoint' ELSE 'balance' END || ' is '
-        || a.balance || ', its postings sum to ' || coalesce(p.total, 0)
-    FROM wallet_account a LEFT JOIN (
-        SELECT p.account_id, sum(p.amount) AS total
-        FROM wallet_posting p JOIN wallet_account a ON a.id = p.account_id
-        WHERE NOT a.folded OR p.tx < (SELECT tx FROM wallet_foldcheckpoint)
-        GROUP BY p.account_id
-    ) p ON p.account_id = a.id
-    WHERE a.balance <> coalesce(p.total, 0)
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I3",
-    "no transaction is one that this server has not begun, or balances of folded accounts would pass over the next ones",
-    """
-    SELECT 'checkpoint', 'it is at transaction ' || tx || ', which this server has not begun: was it restored from a dump?'
-    FROM wallet_foldcheckpoint WHERE tx > pg_snapshot_xmax(pg_current_snapshot())::text::bigint
-    UNION ALL
-    SELECT 'entry ' || id, 'its transaction ' || tx || ' is one that this server has not begun'
-    FROM wallet_journalentry WHERE tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
-      AND tx IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I4",
-    "an inline account's postings are numbered from 1 without a gap, up to its last",
-    """
-    SELECT 'account ' || a.id, 'its last sequence is ' || a.last_sequence || '; its postings: ' || coalesce(p.n, 0)
-        || ' from ' || coalesce(p.low, 0) || ' to ' || coalesce(p.high, 0)
-    FROM wallet_account a LEFT JOIN (
-        SELECT account_id, count(*) AS n, min(sequence) AS low, max(sequence) AS high
-        FROM wallet_posting GROUP BY account_id
-    ) p ON p.account_id = a.id
-    WHERE NOT a.folded AND (a.last_sequence <> coalesce(p.n, 0) OR coalesce(p.high, 0) <> a.last_sequence
-                            OR coalesce(p.low, 1) <> 1)
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I5",
-    "each posting's balance after is the one before plus its amount, and its recorded time never falls",
-    f"""
-    SELECT {POSTING}, CASE
-        WHEN p.folded <> (p.balance_after IS NULL) THEN 'only a folded account''s posting has no balance after'
-        WHEN p.balance_after <> p.before + p.amount
-            THEN 'its balance after is ' || p.balance_after || ', but ' || p.before || ' + ' || p.amount || ' makes '
-                 || (p.before + p.amount)
-        ELSE 'it was recorded at ' || p.recorded_at || ', before the posting that precedes it' END
-    FROM (
-        SELECT p.account_id, p.sequence, p.amount, p.balance_after, p.recorded_at, a.folded,
-               coalesce(lag(p.balance_after) OVER w, 0) AS before, lag(p.recorded_at) OVER w AS earlier
-        FROM wallet_posting p JOIN wallet_account a ON a.id = p.account_id
-        WINDOW w AS (PARTITION BY p.account_id ORDER BY p.sequence)
-    ) p
-    WHERE p.folded <> (p.balance_after IS NULL)
-       OR (NOT p.folded AND (p.balance_after <> p.before + p.amount OR p.recorded_at < p.earlier))
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I5",
-    "an account's last recorded time is not before its last posting's",
-    """
-    SELECT 'account ' || a.id, 'its last recorded time is before its last posting''s'
-    FROM wallet_account a JOIN wallet_posting p ON p.account_id = a.id AND p.sequence = a.last_sequence
-    WHERE NOT a.folded AND (a.last_recorded_at IS NULL OR a.last_recorded_at < p.recorded_at)
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I6",
-    "what is held is the sum of the open holds' remainders",
-    """
-    SELECT 'account ' || a.id, 'it holds ' || a.held || ', its open holds have ' || coalesce(h.remaining, 0) || ' left'
-    FROM wallet_account a LEFT JOIN (
-        SELECT account_id, sum(remaining) AS remaining FROM wallet_hold WHERE state = 'open' GROUP BY account_id
-    ) h ON h.account_id = a.id
-    WHERE a.held <> coalesce(h.remaining, 0)
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I7",
-    "no balance was ever below what the account may owe",
-    f"""
-    SELECT {POSTING}, 'its balance after is ' || p.balance_after || ', below the limit of ' || -a.credit_limit
-    FROM wallet_posting p JOIN wallet_account a ON a.id = p.account_id AND NOT a.folded
-    WHERE p.balance_after < -a.credit_limit
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I8",
-    "captured + released + lapsed + remaining = hold",
-    """
-    SELECT 'hold ' || id, 'of ' || amount || ' it accounts for ' || captured + released + lapsed + remaining
-    FROM wallet_hold WHERE captured + released + lapsed + remaining <> amount OR (state <> 'open' AND remaining <> 0)
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I10",
-    "a reversal is its original turned round, and there is at most one",
-    """
-    SELECT 'entry ' || r.entry, 'it does not turn round entry ' || r.original || ' posting for posting' FROM (
-        SELECT e.entry, e.original, p.account_id, sum(p.amount) AS amount
-        FROM (
-            SELECT id AS entry, reverses_id AS original, unnest(ARRAY[id, reverses_id]) AS either
-            FROM wallet_journalentry WHERE reverses_id IS NOT NULL
-        ) e JOIN wallet_posting p ON p.entry_id = e.either
-        GROUP BY e.entry, e.original, p.account_id
-    ) r WHERE r.amount <> 0
-    UNION
-    SELECT 'entry ' || reverses_id, 'it was reversed ' || count(*) || ' times'
-    FROM wallet_journalentry WHERE reverses_id IS NOT NULL GROUP BY reverses_id HAVING count(*) > 1
-    """,
-    area=LEDGER,
-)
+def look_at_everything(checks: Iterable[Check]) -> tuple[Results, Window]:
+    """Runs checks that read whole tables against one snapshot, and says how far it reached."""
+    # Such checks hash and sort; looking rows up one by one would cost more, whatever the statistics say.
+    with _one_snapshot("SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '64MB'") as cursor:
+        window = _window(cursor, from_tx=0, from_seal=0)
+        return _results(cursor, checks), window
 
 
-check_sql(
-    "I1",
-    "an inline account is a person's, and a folded one carries nothing that only a person's does",
-    """
-    SELECT 'account ' || id, CASE WHEN folded THEN 'it is folded and has a sequence, a time, a hold or a credit limit'
-        ELSE 'it is inline and has no owner, or a scope or slot' END
-    FROM wallet_account
-    WHERE CASE WHEN folded THEN (last_sequence, held, credit_limit) <> (0, 0, 0) OR last_recorded_at IS NOT NULL
-               ELSE owner_id IS NULL OR scope <> '' OR slot <> 0 END
-    """,
-    area=LEDGER,
-)
-check_sql(
-    "I10",
-    "an entry that takes another back names it",
-    """
-    SELECT 'entry ' || id, CASE WHEN reverses_id IS NULL THEN 'it is a reversal and names no entry'
-        ELSE 'it is a ' || kind || ' and names an entry it takes back' END
-    FROM wallet_journalentry WHERE (kind = 'reversal') <> (reverses_id IS NOT NULL)
-    """,
-    area=LEDGER,
-)
+def look_at_the_new(
+    checks_of: Callable[[Window], Iterable[Check]], *, from_tx: int, from_seal: int
+) -> tuple[Results, Window]:
+    """Runs the checks of what is new since then, against one snapshot. Transactions that are open are left to the next time."""
+    with _one_snapshot("SET LOCAL work_mem = '64MB'") as cursor:
+        window = _window(cursor, from_tx=from_tx, from_seal=from_seal)
+        return _results(cursor, checks_of(window)), window
 
 
-@check("I1", "each posting fits its entry's row of the flow table", area=LEDGER)
-def _flows(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
-    moved = """
-        SELECT {shown} FROM wallet_posting p JOIN wallet_journalentry e ON e.id = p.entry_id
-        JOIN wallet_account a ON a.id = p.account_id JOIN wallet_asset s ON s.id = p.asset_id
-    """
-    cursor.execute(moved.format(shown="e.kind, a.kind, s.type, sign(p.amount)::int") + "GROUP BY 1, 2, 3, 4")
-    flows = {kind.code: kind for kind in entry_kinds()}
-    for entry_kind, account_kind, asset_type, sign in cursor.fetchall():
-        flow = flows.get(entry_kind)
-        if flow is not None and flow.allows(account_kind, asset_type, sign):
-            continue
-        cursor.execute(
-            moved.format(shown="DISTINCT e.id")
-            + "WHERE e.kind = %s AND a.kind = %s AND s.type = %s AND sign(p.amount) = %s ORDER BY 1",
-            [entry_kind, account_kind, asset_type, sign],
-        )
-        for (entry,) in cursor.fetchall():
-            yield f"entry {entry}", f"a {entry_kind} may not move {account_kind} ({asset_type}) in direction {sign}"
+@contextmanager
+def _one_snapshot(settings: str) -> Iterator[CursorWrapper]:
+    """A read-only transaction that sees one state of all tables; inside another transaction, what that one sees."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not connection.savepoint_ids:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute(f"SET LOCAL statement_timeout = 0; {settings}")
+        yield cursor
 
 
-@check("I1", "each account is of a declared kind, folded as its kind says", area=LEDGER)
-def _kinds(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
-    folded = {kind.code: kind.folded for kind in account_kinds()}
-    cursor.execute("SELECT kind, folded, count(*), (array_agg(id::text))[1:20] FROM wallet_account GROUP BY 1, 2")
-    for kind, is_folded, _, accounts in cursor.fetchall():
-        if folded.get(kind) is not is_folded:
-            for account in accounts:
-                yield (
-                    f"account {account}",
-                    f"{kind} is not a declared kind of account that is {'' if is_folded else 'not '}folded",
-                )
-
-
-@check("I1", "a currency has the decimals of its minor unit", area=LEDGER)
-def _decimals(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
-    cursor.execute("SELECT code, decimals FROM wallet_asset WHERE type = %s", [CASH])
-    for code, decimals in cursor.fetchall():
-        try:
-            known = minor_unit_decimals(code)
-        except InvalidAmount:
-            known = None
-        if decimals != known:
-            yield f"asset {code}", f"it has {decimals} decimals; the currency has {known}"
-
-
-@check("I20", "the database's own guards are in place", area=LEDGER)
-def _guards(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
+def _window(cursor: CursorWrapper, *, from_tx: int, from_seal: int) -> Window:
     cursor.execute(
-        """
-        SELECT t.name, g.tgenabled FROM unnest(%s::text[]) AS t (name) LEFT JOIN pg_trigger g ON g.tgname = t.name
-        WHERE g.tgenabled IS DISTINCT FROM 'O'
-        """,
-        [list(GUARDS)],
+        "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, coalesce((SELECT max(number) FROM wallet_seal), 0)"
     )
-    for name, enabled in cursor.fetchall():
-        yield f"trigger {name}", "it does not exist" if enabled is None else "it is switched off"
-    cursor.execute(
-        """
-        SELECT t.name, p.privilege FROM unnest(ARRAY['wallet_posting', 'wallet_journalentry']) AS t (name),
-               unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS p (privilege)
-        WHERE has_table_privilege('superapp_site', t.name, p.privilege)
-        """
-    )
-    for table, privilege in cursor.fetchall():
-        yield f"table {table}", f"the site's role may {privilege} its rows"
+    to_tx, to_seal = cursor.fetchone()
+    return Window(from_tx=from_tx, to_tx=max(to_tx, from_tx), from_seal=from_seal, to_seal=to_seal)
 
 
-GUARDS = (
-    "posting_is_append_only",
-    "entry_is_append_only",
-    "account_is_kept",
-    "asset_is_kept",
-    "entry_is_of_this_transaction",
-    "postings_are_in_balance",
-)
+def _results(cursor: CursorWrapper, checks: Iterable[Check]) -> Results:
+    results: Results = {}
+    for each in checks:
+        found = islice(each.look(cursor), MOST_FINDINGS_PER_CHECK)
+        results[each] = [Finding(invariant=each.invariant, row=row, fault=fault) for row, fault in found]
+    return results

@@ -17,6 +17,9 @@ EMBEDDED_POSTGRES = not env.str("DATABASE_URL", default="")
 SITE_ROLE = "superapp_site"
 """What the site runs as: it may read and write rows, but owns nothing, and adds to the ledger without changing it."""
 
+SEAL_HEADS_FILE = env.str("SEAL_HEADS_FILE", default="")
+"""Where the ledger's seals are exported to, outside the database: a file that is only appended to. Empty: the log alone."""
+
 SESSION_LIMITS = {
     "web": {
         "statement_timeout": "1500ms",

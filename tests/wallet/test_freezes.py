@@ -13,12 +13,13 @@ from tests.many import at_once
 from tests.picture import nothing_changes
 from tests.wallet.ledger_world import World, a_ledger, balance
 from wallet import flows, freezes, ledger
+from wallet.assurance import AccountFreeze
 from wallet.errors import AccountFrozen
 from wallet.freezes import Suspicion
 from wallet.holds import PlaceHold, ReleaseHold
 from wallet.ledger import Plan
 from wallet.ledger_sets import post_set
-from wallet.models import Account, AccountFreeze
+from wallet.models import Account
 
 Reason = AccountFreeze.Reason
 

@@ -16,7 +16,7 @@ from superapp import back_office
 from superapp.admin import EMPTY, ReadOnlyAdmin
 from wallet import freezes
 from wallet.admin.links import account_link, person_link
-from wallet.models import AccountFreeze
+from wallet.assurance import AccountFreeze
 
 back_office.ICONS |= {"wallet.accountfreeze": "ac_unit"}
 
