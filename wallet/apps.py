@@ -19,6 +19,7 @@ class WalletConfig(AppConfig):
             pins,
             rails,
             seal_checks,
+            tally_checks,
             top_up_verification,
         )
         from wallet.rails.sandbox import NAME, SandboxRail

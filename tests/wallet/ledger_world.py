@@ -73,7 +73,7 @@ def everything() -> list[tuple[object, ...]]:
     """Every row the ledger keeps, to show that nothing changed."""
     rows: list[tuple[object, ...]] = []
     with connection.cursor() as cursor:
-        for table in ("wallet_account", "wallet_journalentry", "wallet_posting", "wallet_hold"):
+        for table in ("wallet_account", "wallet_journalentry", "wallet_posting", "wallet_hold", "wallet_usage"):
             cursor.execute(f"SELECT t::text FROM {table} t ORDER BY 1")
             rows += [(table, *row) for row in cursor.fetchall()]
     return rows
