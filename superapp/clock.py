@@ -20,6 +20,8 @@ from superapp import unit_of_work
 from superapp.errors import ClockCannotTravel
 from superapp.models import Installation, User
 
+_OFFSET = "clock offset"
+
 _stopped: ContextVar[datetime | None] = ContextVar("clock_stopped", default=None)
 
 
@@ -30,7 +32,7 @@ def now() -> datetime:
     stopped = _stopped.get()
     if stopped is not None:
         return stopped
-    return timezone.now() + unit_of_work.remember("clock offset", _read_offset)
+    return timezone.now() + unit_of_work.remember(_OFFSET, _read_offset)
 
 
 def today(zone: ZoneInfo | None = None) -> date:
@@ -94,6 +96,11 @@ def forget() -> None:
     Called at the start of each request and task, and by each step of a command that runs for long.
     """
     unit_of_work.begin()
+
+
+def know_offset(offset: timedelta | None) -> None:
+    """Takes the distance as somebody has just read it, for this unit of work."""
+    unit_of_work.know(_OFFSET, offset or timedelta())
 
 
 @contextmanager

@@ -36,11 +36,12 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, transaction
 from djmoney.money import Money
 
+from superapp.counters import RETRIES
 from superapp.errors import DomainError, IdempotencyKeyReused, InvalidIdempotencyKey, Unavailable, rebuild
 from superapp.faults import deserves_another_try, is_outage, sqlstate_of
 from superapp.models import IdempotencyKey
-
 from superapp.prepared import run
+
 log = logging.getLogger(__name__)
 
 TRIES = 4
@@ -75,8 +76,8 @@ def once(
     request: Mapping[str, object],
     act: Callable[[], dict[str, str] | None],
     authorise: Callable[[], None] | None = None,
-    dry_run: bool = False,
     prepare: Callable[[], dict[str, str]] | None = None,
+    dry_run: bool = False,
 ) -> Done:
     """Does `act` at most once for this person, operation and key, and tells the same outcome ever after.
 
@@ -99,8 +100,8 @@ def once(
             if decided is not None:
                 return _tell_again(decided, print_of_request)
             authorise()
-        if dry_run:
         answer = prepare() if prepare is not None else None
+        if dry_run:
             return _again_after_deadlock(lambda: _rehearse(act, answer))
         deciding = _Deciding(user_id, operation, key, print_of_request, act, answer)
         return _again_after_deadlock(deciding.decide)
@@ -188,6 +189,7 @@ def _again_after_deadlock(transact: Callable[[], Done]) -> Done:
         except DatabaseError as fault:
             if left == 0 or not deserves_another_try(fault):
                 raise
+            RETRIES.inc()
             log.warning("transaction repeated", extra={"sqlstate": sqlstate_of(fault), "tries_left": left})
     raise AssertionError("unreachable")
 

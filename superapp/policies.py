@@ -7,7 +7,9 @@ changes: `at(instant)` gives the same ruling for ever, and a refusal can name th
     DAILY_LIMIT = define("payments.daily_limit", type=MoneyAmounts(), default={"CNY": "50000.00"}, doc="...")
     ruling = DAILY_LIMIT.now()         # ruling.value["CNY"], ruling.version
 
-All versions are read in one query per unit of work (`clock.forget` begins one), so a change rules from the next one on.
+All versions are read in one query per unit of work (`clock.forget` begins one), so a change rules from the next one on. A
+request that reads their edition (how many there are, and the sum of their numbers: versions are only ever added) together with
+whose it is reads them anew only where the edition is another than this process has in memory.
 """
 
 from collections import defaultdict
@@ -16,6 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
+
+from django.db import connection
 
 from superapp import clock, unit_of_work
 from superapp.errors import PolicyRefused
@@ -43,6 +47,11 @@ __all__ = [
 T = TypeVar("T")
 
 _VERSIONS = "policy versions"
+_EDITION = "policy edition"
+
+EDITION_SQL = "SELECT count(*), coalesce(sum(id), 0)::bigint FROM superapp_policyversion"
+
+_Versions = Mapping[tuple[str, str], tuple["_Version", ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +117,7 @@ class _Version:
 
 
 _policies: dict[str, Policy[Any]] = {}
+_kept: dict[str, tuple[tuple[str, int, int], _Versions]] = {}
 
 
 def define(name: str, *, type: PolicyType[T], default: object, doc: str) -> Policy[T]:
@@ -170,18 +180,32 @@ def change(
     if not created:
         raise PolicyRefused(policy=policy, reason="another version begins at the same instant")
     unit_of_work.forget(_VERSIONS)
+    unit_of_work.forget(_EDITION)
     return version
 
 
-def _versions() -> Mapping[tuple[str, str], tuple[_Version, ...]]:
-    def read() -> dict[tuple[str, str], tuple[_Version, ...]]:
+def know_edition(count: int, sum_of_numbers: int) -> None:
+    """Takes the answer to `EDITION_SQL` as it has just been read, for this unit of work."""
+    unit_of_work.know(_EDITION, (connection.settings_dict["NAME"], count, sum_of_numbers))
+
+
+def _versions() -> _Versions:
+    def read() -> _Versions:
+        edition = unit_of_work.known(_EDITION)
+        kept = _kept.get("last")
+        if edition is not None and kept is not None and kept[0] == edition:
+            return kept[1]
         found: defaultdict[tuple[str, str], list[_Version]] = defaultdict(list)
         rows = PolicyVersion.objects.order_by("-effective_from").values_list(
             "policy", "scope", "pk", "effective_from", "value"
         )
         for policy, scope, number, effective_from, value in rows:
             found[policy, scope].append(_Version(number, effective_from, value))
-        return {name: tuple(versions) for name, versions in found.items()}
+        read_now = {name: tuple(versions) for name, versions in found.items()}
+        if edition is not None:
+            # read after the edition, so never older than it says
+            _kept["last"] = (edition, read_now)
+        return read_now
 
     return unit_of_work.remember(_VERSIONS, read)
 

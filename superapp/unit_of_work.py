@@ -30,6 +30,21 @@ def remember(name: Hashable, read: Callable[[], T]) -> T:
     return cast(T, known[name])
 
 
+def know(name: Hashable, value: object) -> None:
+    """Puts in what was read together with something else, so that nobody need ask for it."""
+    known = _remembered.get()
+    if known is None:
+        known = {}
+        _remembered.set(known)
+    known[name] = value
+
+
+def known(name: Hashable) -> Any:
+    """What this unit of work knows under that name, or None."""
+    remembered = _remembered.get()
+    return None if remembered is None else remembered.get(name)
+
+
 def forget(name: Hashable) -> None:
     """Forgets one value, after this unit of work has changed it."""
     known = _remembered.get()

@@ -20,15 +20,62 @@ from tests.superapp.app_client import call, request_with
 pytestmark = pytest.mark.django_db
 
 
-def test_a_good_token_is_its_person_in_two_queries_and_writes_nothing() -> None:
+def test_a_good_token_is_its_person_in_one_query_and_writes_nothing() -> None:
     person = a_person()
     token = session_token_for(person)
 
     with CaptureQueriesContext(connection) as queries:
-        assert sessions.person_of(request_with(token)) == person
+        found = sessions.person_of(request_with(token))
 
-    assert len(queries) == 2
-    assert all(query["sql"].startswith("SELECT") for query in queries)
+    assert found == person
+    assert found is not None
+    assert (found.phone, found.display_name) == (person.phone, person.display_name)
+    assert [query["sql"].split()[0] for query in queries] == ["SELECT"]
+
+
+def test_a_token_from_before_it_named_its_person_is_as_good() -> None:
+    person = a_person()
+    key = sessions._read_token(session_token_for(person))
+
+    assert key is not None
+    assert sessions.person_of(request_with(sessions._signer.sign(key[0]))) == person
+
+
+def test_naming_somebody_else_in_a_token_makes_it_nobody_elses() -> None:
+    person, other = a_person(), a_person()
+    read = sessions._read_token(session_token_for(person))
+
+    assert read is not None
+    assert sessions.person_of(request_with(sessions._signer.sign(f"{read[0]}.{other.pk.hex}"))) == person
+
+
+def test_a_rotated_secret_key_ends_no_session(settings: Settings) -> None:
+    person = a_person()
+    token = session_token_for(person)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another key, fifty characters long, for this test only"
+
+    assert sessions.person_of(request_with(token)) == person
+
+
+def test_what_a_request_reads_with_its_person_is_not_read_again_and_a_changed_policy_rules_at_once() -> None:
+    from superapp import clock, policies
+    from superapp.payees import LOOKUPS_OF_A_PERSON
+
+    token = session_token_for(a_person())
+
+    def request() -> tuple[int, int]:
+        clock.forget()
+        with CaptureQueriesContext(connection) as queries:
+            sessions.person_of(request_with(token))
+            value = LOOKUPS_OF_A_PERSON.now().value
+        return value, len(queries)
+
+    request()
+    assert request() == (30, 1)
+    policies.change(policy=LOOKUPS_OF_A_PERSON.name, value=7)
+    assert request() == (7, 2)
+    assert request() == (7, 1)
 
 
 def test_a_request_with_neither_token_nor_cookie_is_nobodys() -> None:
