@@ -42,10 +42,16 @@ _TYPED = re.compile(r"(?:Expected value of type '([\w!\[\]]+)'|(\w+) cannot repr
 
 
 def masked(errors: Iterable[GraphQLError] | None) -> list[GraphQLError] | None:
-    """The errors as the client gets them, at most `MAX_ERRORS`; each is logged once."""
+    """The errors as the client gets them, at most `MAX_ERRORS`. What was refused is one line in the log, a fault one each."""
     if not errors:
         return None
-    return [_masked(error) for error in list(errors)[:MAX_ERRORS]]
+    told = [_masked(error) for error in list(errors)[:MAX_ERRORS]]
+    refusals = [error for error in told if (error.extensions or {})["code"] != "INTERNAL"]
+    if refusals:
+        code = str((refusals[0].extensions or {})["code"])
+        refused(code)
+        log.info("graphql_refused", code=code, path=_path(refusals[0]), errors=len(refusals))
+    return told
 
 
 def unavailable(cause: BaseException) -> bool:
@@ -111,10 +117,7 @@ def _request_problem(error: GraphQLError) -> str:
 
 
 def _told(error: GraphQLError, message: str, extensions: dict[str, object]) -> GraphQLError:
-    told = GraphQLError(message, error.nodes, error.source, error.positions, error.path, extensions=extensions)
-    refused(str(extensions["code"]))
-    log.info("graphql_refused", code=extensions["code"], path=_path(error))
-    return told
+    return GraphQLError(message, error.nodes, error.source, error.positions, error.path, extensions=extensions)
 
 
 def _internal(error: GraphQLError, cause: BaseException) -> GraphQLError:
