@@ -18,7 +18,7 @@ WATCHED = (
 )  # fmt: skip
 
 PAGES = {model._meta.label: page for model, page in admin.site._registry.items() if model._meta.app_label in PRODUCTS}
-MAY_BE_ADDED = {"funds.Yield"}
+MAY_BE_ADDED = {"funds.Yield", "wallet.ReversalRequest"}
 
 
 def address(model: type[Model], what: str, *key: object) -> str:

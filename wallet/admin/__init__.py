@@ -4,6 +4,6 @@ The way an operator follows money: a person's page → Accounts → an account w
 postings and a link to what it happened to.
 """
 
-from wallet.admin import freezes, ledger, money_in, verification
+from wallet.admin import freezes, ledger, money_in, reversals, verification
 
-__all__ = ["freezes", "ledger", "money_in", "verification"]
+__all__ = ["freezes", "ledger", "money_in", "reversals", "verification"]

@@ -20,7 +20,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -28,8 +28,8 @@ from superapp import back_office
 from superapp.admin import EMPTY, PERSON_LINKS, ReadOnlyAdmin
 from superapp.figures import figure
 from wallet import flows, journal
-from wallet.admin.links import account_link, entry_link, list_address, page_of, person_link, subject_link
-from wallet.models import Account, FoldCheckpoint, Hold, JournalEntry, Posting
+from wallet.admin.links import account_link, entry_link, link, list_address, page_of, person_link, subject_link
+from wallet.models import Account, FoldCheckpoint, Hold, JournalEntry, Posting, ReversalRequest
 from wallet.trial_balance import trial_balance
 
 PERSON_LINKS.append(lambda person: ("Accounts", list_address(Account, owner=person.pk)))
@@ -278,8 +278,14 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 
     @display(description="Reversed by")
     def reversed_by(self, entry: JournalEntry) -> SafeString | str:
-        """The entry that takes this one back."""
-        return entry_link(JournalEntry.objects.filter(reverses=entry.pk).values_list("pk", flat=True).first())
+        """The entry that takes this one back, the request that asks for it, or where to ask, where the flow table lets one."""
+        reversal = JournalEntry.objects.filter(reverses=entry.pk).values_list("pk", flat=True).first()
+        if reversal is not None or not flows.entry_kind(entry.kind).reversible:
+            return entry_link(reversal)
+        open_request = entry.reversal_requests.filter(state=ReversalRequest.State.REQUESTED).first()
+        if open_request is not None:
+            return link("requested", page_of("wallet.reversalrequest", open_request.pk))
+        return link("ask for its reversal", f"{reverse('admin:wallet_reversalrequest_add')}?entry={entry.pk}")
 
 
 @admin.register(Hold)

@@ -1,0 +1,163 @@
+"""The page of reversal requests: one operator asks for an entry to be taken back, another approves or declines."""
+
+from typing import Any
+
+# ruff: noqa: ARG002 - the signatures are Django's
+from django import forms
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from superapp import back_office
+from superapp.admin import EMPTY, ReadOnlyAdmin
+from superapp.errors import DomainError
+from superapp.models import User
+from wallet import reversals
+from wallet.admin.links import entry_link
+from wallet.models import ReversalRequest
+
+back_office.ICONS |= {"wallet.reversalrequest": "undo"}
+
+APPROVE, DECLINE = "approve", "decline"
+
+
+class _DecidedForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form whose rules are `wallet.reversals`' own, carried out inside the transaction of the request: only so is each
+    reason for a refusal known, and shown beside the field.
+    """
+
+    by: User
+    done: ReversalRequest
+
+    def clean(self) -> dict[str, Any]:
+        """Does what the form asks for."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                self.done = self.act(cleaned)
+            except DomainError as refusal:
+                raise forms.ValidationError(refusal.message) from refusal
+        return cleaned
+
+    def act(self, cleaned: dict[str, Any]) -> ReversalRequest:
+        """Calls the one function this form is for."""
+        raise NotImplementedError
+
+    def _post_clean(self) -> None:
+        """The row is there already, as it must be."""
+
+
+class AskForm(_DecidedForm):
+    """Which entry, and why."""
+
+    entry = forms.UUIDField(label="Entry to take back", widget=UnfoldAdminTextInputWidget)
+    reason = forms.CharField(
+        label="It is wrong, because",
+        max_length=reversals.REASON_LENGTH,
+        help_text="Another operator reads this and decides; nothing moves before.",
+        widget=UnfoldAdminTextareaWidget,
+    )
+
+    class Meta:
+        model = ReversalRequest
+        fields = ["entry", "reason"]
+
+    def act(self, cleaned: dict[str, Any]) -> ReversalRequest:
+        """Asks."""
+        return reversals.request(entry_id=cleaned["entry"], reason=cleaned["reason"], by=self.by)
+
+
+class DecideForm(_DecidedForm):
+    """Yes or no."""
+
+    decision = forms.ChoiceField(
+        choices=[("", "-"), (APPROVE, "Approve: take the entry back now"), (DECLINE, "Decline")],
+        help_text="Who asked may decline, not approve.",
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    class Meta:
+        model = ReversalRequest
+        fields: list[str] = []
+
+    def act(self, cleaned: dict[str, Any]) -> ReversalRequest:
+        """Decides."""
+        decide = reversals.approve if cleaned["decision"] == APPROVE else reversals.decline
+        return decide(request_id=self.instance.pk, by=self.by)
+
+
+@admin.register(ReversalRequest)
+class ReversalRequestAdmin(ReadOnlyAdmin):
+    """Requests, the newest first. One is added and decided; what was asked and decided is never edited."""
+
+    list_display = ["requested_at", "state_label", "entry_page", "requested_by", "decided_by", "reason"]
+    list_filter = ["state"]
+    list_select_related = ["requested_by", "decided_by"]
+    search_fields = ["=id", "=entry__id"]
+    search_help_text = "A request's or an entry's id"
+    ordering = ["-id"]
+    asked = ["state_label", "entry_page", "reason", "requested_by", "requested_at", "id"]
+    decided = ["decided_by", "decided_at", "reversal_page"]
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Whoever may add requests."""
+        return bool(ModelAdmin.has_add_permission(self, request))
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """An open request is decided by whoever may approve reversals."""
+        return (
+            isinstance(obj, ReversalRequest)
+            and obj.state == ReversalRequest.State.REQUESTED
+            and request.user.has_perm("wallet.approve_reversal")
+        )
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        """Asking or deciding, in the name of who is signed in."""
+        kind = AskForm if obj is None else DecideForm if self.has_change_permission(request, obj) else forms.ModelForm
+        form = super().get_form(request, obj, change, **options, form=kind)
+        form.by = request.user
+        return form
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """What is asked, what was asked, and what became of it."""
+        if obj is None:
+            return ["entry", "reason"]
+        return [*self.asked, "decision"] if self.has_change_permission(request, obj) else [*self.asked, *self.decided]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """All but what the two forms ask for."""
+        return [] if obj is None else [name for name in self.get_fields(request, obj) if name != "decision"]
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> ReversalRequest:
+        """The row as the form's act has left it."""
+        done: ReversalRequest = form.done
+        return done
+
+    def save_model(self, request: HttpRequest, obj: ReversalRequest, form: Any, change: bool) -> None:
+        """Nothing more: `wallet.reversals` has stored it."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """A request has nothing related."""
+
+    @display(
+        description="State",
+        ordering="state",
+        label={"Requested": "warning", "Approved": "success", "Declined": "info"},
+    )
+    def state_label(self, asked: ReversalRequest) -> str:
+        """Where it is."""
+        return asked.get_state_display()
+
+    @display(description="Entry")
+    def entry_page(self, asked: ReversalRequest) -> SafeString | str:
+        """What is to be taken back."""
+        return entry_link(asked.entry_id)
+
+    @display(description="Taken back by")
+    def reversal_page(self, asked: ReversalRequest) -> SafeString | str:
+        """The reversing entry."""
+        return entry_link(asked.reversal_id) if asked.reversal_id else EMPTY
