@@ -34,11 +34,15 @@ PR_SET_PDEATHSIG = 1
 STOPPED_BY_SIGNAL = {130, 143}
 
 
+THREADS = 32
+"""Of a web process: one is at work, the others wait for it and say so when that takes too long (`config.admission`)."""
+
+
 def web_command(*, port: int, processes: int, host: str = "127.0.0.1") -> list[str]:
-    """The web server: one thread a process, since a thread waits for the database anyway and holds its connection."""
+    """The web server, by processes; `config.admission` lets one request in at a time into each."""
     return [
         _tool("granian"), "--interface", "wsgi", "--host", host, "--port", str(port), "--no-ws",
-        "--workers", str(processes), "--blocking-threads", "1",
+        "--workers", str(processes), "--blocking-threads", str(THREADS),
         "--respawn-failed-workers", "--workers-kill-timeout", str(DRAIN_SECONDS), "--log-level", "warning",
         "config.wsgi:application",
     ]  # fmt: skip

@@ -10,8 +10,10 @@ from django.core.wsgi import get_wsgi_application
 from config.engines import ensure_running
 
 ensure_running()
-application = get_wsgi_application()
+site = get_wsgi_application()
 
-from superapp import doorbell  # noqa: E402  behind the settings, which say where counters are kept
+from config.admission import Gate  # noqa: E402  these two stand behind the settings, which say where counters are kept
+from superapp import doorbell  # noqa: E402
 
 doorbell.get_ready()
+application = Gate(site)

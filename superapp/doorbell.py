@@ -10,6 +10,7 @@ publishing, and who rings waits for it no longer than is promised.
 """
 
 import logging
+import math
 import os
 import queue
 import threading
@@ -21,6 +22,7 @@ from typing import Any
 
 import structlog
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerAway
@@ -37,6 +39,12 @@ GIVE_UP_AFTER_SECONDS = 0.3
 
 SILENT_AFTER_FAILURE_SECONDS = 1.0
 
+GATHER_SECONDS = 0.05
+"""In a web process: how long after a bell the same one is not rung again, but gathered."""
+
+MOST_BELLS = 1_000
+"""How many bells are remembered; beyond it the memory begins anew."""
+
 MESSAGE_LIFE_SECONDS = 60
 """A bell nobody heard by then is dropped; the sweeps have been round by then."""
 
@@ -51,7 +59,52 @@ class _Bell:
     arguments: tuple[tuple[str, Any], ...]
 
     def __call__(self) -> None:
+        if settings.SUPERAPP_PROCESS != "web" or _gathering.rings_now(self):
+            self.publish()
+
+    def publish(self) -> None:
+        """Sends the message."""
         _publish(self.task_name, dict(self.arguments))
+
+
+class _Gathering:
+    """Of one bell rung again and again, the first is heard at once and those that follow within a moment together, after it.
+
+    Ringing costs a process more than a statement does, and who works off a set needs no bell for each of its rows. A
+    process that ends within that moment leaves it to the sweep.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rung: dict[_Bell, float] = {}
+        self._to_ring: set[_Bell] = set()
+
+    def rings_now(self, bell: _Bell) -> bool:
+        """Whether the caller is to ring it; otherwise it is rung in a moment."""
+        now = time.monotonic()
+        with self._lock:
+            if bell in self._to_ring:
+                return False
+            left = self._rung.get(bell, -math.inf) + GATHER_SECONDS - now
+            if left <= 0:
+                self._rung[bell] = now
+                return True
+            self._to_ring.add(bell)
+        later = threading.Timer(left, self._ring, [bell])
+        later.daemon = True
+        later.start()
+        return False
+
+    def _ring(self, bell: _Bell) -> None:
+        with self._lock:
+            self._to_ring.discard(bell)
+            self._rung = (
+                {bell: time.monotonic()} if len(self._rung) > MOST_BELLS else self._rung | {bell: time.monotonic()}
+            )
+        bell.publish()
+
+
+_gathering = _Gathering()
 
 
 def ring(task_name: str, **kwargs: str | int) -> None:
