@@ -40,7 +40,7 @@ check: $(VENV)/.development ## format, lint, types, import contracts, migrations
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 
 bench: $(VENV)/.development ## all benchmarks, each with its limit beside it
-	@set -e; for name in ledger settlement income; do $(BIN)/python manage.py benchmark $$name; done
+	@set -e; for name in ledger settlement income api; do $(BIN)/python manage.py benchmark $$name; done
 
 clean: ## stop the embedded engines; remove .local (all data of this sandbox!) and .venv
 	@if [ -x $(BIN)/python ] && [ -d .local ]; then $(BIN)/python manage.py engines stop; fi

@@ -70,7 +70,7 @@ def celery_workers(count: int, *, url: str) -> Iterator[Workers]:
         yield workers
     finally:
         workers.peak_memory_mb = _end(process)
-        _remove_queue(workers.queue)
+        remove_queue(workers.queue)
 
 
 def _environment(queue: str, url: str) -> Mapping[str, str]:
@@ -92,7 +92,7 @@ def _end(process: "subprocess.Popen[bytes]") -> float:
         time.sleep(LOOK_SECONDS)
 
 
-def _remove_queue(name: str) -> None:
+def remove_queue(name: str) -> None:
     """Deletes the queue with what bells are left in it. Only a channel that knows its bindings removes them too."""
     with current_app.connection_for_write() as connection:
         queue = current_app.amqp.queues[name].bind(connection.default_channel)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError
 
-NAMES = ("ledger", "settlement", "income")
+NAMES = ("ledger", "settlement", "income", "api")
 
 
 class Command(BaseCommand):
