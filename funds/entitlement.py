@@ -1,8 +1,10 @@
 """Who is entitled to what for a day, and from when on that can no longer change.
 
 entitled(D) of an account = the sum of its postings that are effective before 00:00 of D + 1, as recorded when D was frozen.
-It is computed from the account, never copied: the balance less what came after. An account whose last posting was recorded
-before the end of D needs no look at its postings at all, so a day costs the same after years of history.
+It is computed from the account, never copied. An account whose last posting was recorded before the end of D is entitled to
+its balance, without a look at its postings, so a day costs the same after years of history. Of any other it is the balance
+after the last posting recorded before the end of D, and what of the later ones counts. Neither can change once D is frozen,
+whatever is written meanwhile: so `wallet.ledger_days` may work it out at any moment, for any version of the account's row.
 
 Freezing D, each step its own transaction:
 
@@ -20,6 +22,7 @@ that commits later.
 Payments are not disturbed: nothing here waits while holding a lock that they take.
 """
 
+import time
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -31,20 +34,32 @@ from funds.income_figures import INCOME_RUN
 from funds.models import Fund, FundDay, FundOrder
 from superapp import clock, runs
 
+PATIENCE_SECONDS = 0.5
+"""How long a worker waits on the spot for the transactions below a horizon."""
+LOOK_SECONDS = 0.01
+
+# For a row `a` of wallet_account. The postings it looks at are below the horizon, so every snapshot since `frozen_at` has them.
+ENTITLED_SQL = """
+    CASE WHEN a.last_recorded_at < %(day_end)s THEN a.balance
+         ELSE coalesce((
+                  SELECT q.balance_after FROM wallet_posting q
+                  WHERE q.account_id = a.id AND q.recorded_at < %(day_end)s
+                  ORDER BY q.sequence DESC LIMIT 1), 0)
+              + coalesce((
+                  SELECT sum(p.amount) FROM wallet_posting p
+                  WHERE p.account_id = a.id
+                    AND p.sequence > coalesce((
+                        SELECT q.sequence FROM wallet_posting q
+                        WHERE q.account_id = a.id AND q.recorded_at < %(day_end)s
+                        ORDER BY q.sequence DESC LIMIT 1), 0)
+                    AND p.effective_at < %(day_end)s AND p.tx < %(horizon)s), 0)
+    END"""
+
 # `available` serves losses and corrections: what can be taken from an account without touching its holds;
 # nothing from a frozen one.
-BASIS_SQL = """
+BASIS_SQL = f"""
     SELECT a.id, CASE WHEN a.frozen THEN 0 ELSE greatest(a.balance - a.held + a.credit_limit, 0) END AS available,
-           CASE WHEN a.last_recorded_at < %(day_end)s THEN a.balance
-                ELSE a.balance - coalesce((
-                    SELECT sum(p.amount) FROM wallet_posting p
-                    WHERE p.account_id = a.id
-                      AND p.sequence > coalesce((
-                          SELECT q.sequence FROM wallet_posting q
-                          WHERE q.account_id = a.id AND q.recorded_at < %(day_end)s
-                          ORDER BY q.sequence DESC LIMIT 1), 0)
-                      AND (p.effective_at >= %(day_end)s OR p.tx >= %(horizon)s)), 0)
-           END AS entitled
+           {ENTITLED_SQL} AS entitled
     FROM wallet_account a
     WHERE a.asset_id = %(asset)s AND a.kind = 'fund' AND a.id BETWEEN %(low)s AND %(high)s
     OFFSET 0
@@ -69,8 +84,8 @@ def freeze(fund: Fund, day: date) -> FundDay | None:
     if row.horizon is None:
         _set_horizon(row)
     if row.frozen_at is None:
-        _set_frozen(row)
-    row.refresh_from_db()
+        _wait_for_horizon(row)
+        row.refresh_from_db()
     return row if row.frozen_at is not None else None
 
 
@@ -122,10 +137,18 @@ def _set_horizon(row: FundDay) -> None:
         FundDay.objects.filter(pk=row.pk, horizon__isnull=True).update(horizon=horizon)
 
 
-def _set_frozen(row: FundDay) -> None:
+def _wait_for_horizon(row: FundDay) -> None:
+    """Payments of the last moment end within milliseconds: worth waiting for here; what lasts longer is left to the sweep."""
+    gives_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not _set_frozen(row) and time.monotonic() < gives_up_at:
+        time.sleep(LOOK_SECONDS)
+
+
+def _set_frozen(row: FundDay) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE funds_fundday SET frozen_at = %s WHERE id = %s AND frozen_at IS NULL "
+            "UPDATE funds_fundday SET frozen_at = coalesce(frozen_at, %s) WHERE id = %s "
             "AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= horizon",
             [clock.now(), row.pk],
         )
+        return bool(cursor.rowcount)

@@ -187,7 +187,7 @@ def _begin(fund: Fund, run: Run) -> bool:
 
 def _count(fund: Fund, run: Run) -> bool:
     figures = figures_of(run)
-    if income_batches.read_one(fund, run, figures):
+    if income_batches.read_some(fund, run, figures):
         return True
     if not income_batches.all_read(run, figures.stage):
         return False

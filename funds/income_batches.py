@@ -1,15 +1,18 @@
-"""One batch of an income run at a time: reading it for a stage, and posting it.
+"""The batches of an income run: reading a few for a stage, and posting one.
 
 phase   what it does                                                                   cost, for n holders
-claim   the first batch of the stage that nobody else holds                           one row, FOR UPDATE SKIP LOCKED
-read    one scan of the accounts, grouped in the database                             n rows read, at most 1,000 come back
-post    the accounts locked in id order, entries, postings, balances                  n rows written by one statement
-check   what was posted against what was counted                                      two figures; a difference stops the run
+claim   the first batches of the stage that nobody else holds                         FOR NO KEY UPDATE SKIP LOCKED
+read    one scan of the accounts, grouped in the database                             n rows read, at most 1,000 figures a batch
+post    entry, postings, balances (`wallet.ledger_days`)                              n rows written by one statement
+check   what was posted against what was counted                                      two figures
+again   only where they differ, or where holders may lose: accounts locked in id      n rows locked, decided on and written
+        order, then the same; what differs still stops the run
 
 Nothing in a worker's memory grows with the number of holders.
 """
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -17,26 +20,35 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from funds import catalogue, income_sql, losses
-from funds.arithmetic import RATE_DECIMALS
+from funds.arithmetic import RATE_DECIMALS, rate_of, step_of
 from funds.entitlement import ACCOUNTS_SQL, basis_params, end_of
 from funds.flows import FUND_CORRECTION, FUND_INCOME
 from funds.income_figures import Figures, Rule, Stage, figures_of, steps_in
+from funds.leftover import BUCKETS
 from funds.models import Fund, FundDay
-from superapp import runs
+from superapp import runs, unit_of_work
 from superapp.ids import uuid7
 from superapp.models import Run, RunBatch
 from wallet.accounts import system_account
-from wallet.flows import FUND_ISSUED, OWED
+from wallet.flows import FUND, FUND_ISSUED, OWED
+from wallet.ledger_days import post_to_range
 from wallet.ledger_sets import post_set
 
 CLAIM_UNREAD_SQL = """
-    SELECT b.id FROM superapp_runbatch b
+    SELECT b.* FROM superapp_runbatch b
     WHERE b.run_id = %(run)s AND b.state = %(state)s AND NOT b.figures ? %(mark)s
       AND EXISTS (SELECT FROM superapp_run r WHERE r.id = b.run_id AND r.state = 'counting'
                   AND r.figures ->> 'stage' = %(stage)s)
-    ORDER BY b.position LIMIT 1
+    ORDER BY b.position
+    LIMIT (SELECT greatest(1, least(%(most)s, count(*) / %(parts)s)) FROM superapp_runbatch o
+           WHERE o.run_id = %(run)s AND o.state = %(state)s AND NOT o.figures ? %(mark)s)
     FOR NO KEY UPDATE SKIP LOCKED
 """
+
+READ_TOGETHER = 5
+"""At most so many batches are read in one transaction, which writes nothing but their figures; near a stage's end fewer."""
+PARTS_OF_THE_REST = 4
+"""A claim takes no more than this part of what is left to read, so that workers end a stage together."""
 
 POSTED_FIGURE = """
     UPDATE superapp_runbatch b
@@ -50,22 +62,30 @@ class FiguresDisagree(ValueError):
     """What a batch would post, or holds, is not what was counted. Nothing of it is written; the run stops."""
 
 
-def read_one(fund: Fund, run: Run, figures: Figures) -> bool:
-    """Reads one batch for the stage the run is in; whether there was one to read."""
-    readers: Mapping[str, Callable[[Fund, Run, RunBatch, Figures], dict[str, Any]]] = {
+Found = dict[int, dict[str, Any]]
+"""What was read: the figures to add to each batch."""
+
+
+class _PaidOtherwise(Exception):
+    """The quick way paid something else than was counted: the locked way decides."""
+
+
+def read_some(fund: Fund, run: Run, figures: Figures) -> bool:
+    """Reads a few batches for the stage the run is in; whether there was one to read."""
+    readers: Mapping[str, Callable[[Fund, Run, Sequence[RunBatch], Figures], Found]] = {
         Stage.SHARES: _read_shares,
-        Stage.COUNT: _read_counts,
+        Stage.COUNT: _read_counts if figures.base is None else _read_counts_of_correction,
         Stage.TIES: _read_ties,
     }
     with transaction.atomic():
-        batch = _claim(run, figures.stage)
-        if batch is None:
+        batches = _claim(run, figures.stage)
+        if not batches:
             return False
-        found = readers[figures.stage](fund, run, batch, figures)
+        found = readers[figures.stage](fund, run, batches, figures)
         if figures.stage == Stage.COUNT:
-            runs.finish_batch(batch, RunBatch.State.COUNTED, found)
+            runs.finish_batches(batches, RunBatch.State.COUNTED, found)
         else:
-            RunBatch.objects.filter(pk=batch.pk).update(figures={**batch.figures, **found})
+            runs.add_figures(batches, found)
     return True
 
 
@@ -83,15 +103,26 @@ def all_posted(run: Run) -> bool:
 
 def post_one(fund: Fund, run: Run, figures: Figures) -> bool:
     """Posts one batch; whether there was one to post. Stops the run when the batch disagrees with what was counted."""
+    quick = figures.base is None and figures.known_rate() > 0 and (figures.steps or 0) >= 0
     try:
-        with transaction.atomic():
-            batch = runs.claim_batch(run.pk, RunBatch.State.COUNTED)
-            if batch is None:
-                return False
-            _post(fund, run, batch, figures)
+        try:
+            return _post_claimed(fund, run, figures, post=_pay if quick else _post)
+        except _PaidOtherwise:
+            return _post_claimed(fund, run, figures, post=_post)
     except FiguresDisagree as fault:
         runs.stop(run, str(fault))
         return False
+
+
+def _post_claimed(
+    fund: Fund, run: Run, figures: Figures, *, post: Callable[[Fund, Run, RunBatch, Figures], Decimal]
+) -> bool:
+    with transaction.atomic():
+        batch = runs.claim_batch(run.pk, RunBatch.State.COUNTED)
+        if batch is None:
+            return False
+        posted = post(fund, run, batch, figures)
+        runs.finish_batch(batch, RunBatch.State.POSTED, {"posted": format(posted, "f")})
     return True
 
 
@@ -106,27 +137,60 @@ def nth_equal(fund: Fund, run: Run, batch: RunBatch, figures: Figures, *, fracti
     return UUID(str(row[0]))
 
 
+_LAST = UUID(int=2**128 - 1)
+
 MARKS: Mapping[str, str] = {Stage.SHARES: "entitled", Stage.COUNT: "floors", Stage.TIES: "ties"}
 """The figure that tells that a batch has been read for a stage."""
 
 
-def _claim(run: Run, stage: str) -> RunBatch | None:
+def _claim(run: Run, stage: str) -> list[RunBatch]:
     state = RunBatch.State.COUNTED if stage == Stage.TIES else RunBatch.State.PLANNED
-    params: dict[str, Any] = {"run": run.pk, "state": state.value, "mark": MARKS[stage], "stage": str(stage)}
+    params: dict[str, Any] = {
+        "run": run.pk,
+        "state": state.value,
+        "mark": MARKS[stage],
+        "stage": str(stage),
+        "most": READ_TOGETHER,
+        "parts": PARTS_OF_THE_REST,
+    }
+    return list(RunBatch.objects.raw(CLAIM_UNREAD_SQL, params))
+
+
+def _read_shares(fund: Fund, run: Run, batches: Sequence[RunBatch], _figures: Figures) -> Found:
+    found: Found = {}
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM_UNREAD_SQL, params)
-        row = cursor.fetchone()
-    return RunBatch.objects.get(pk=row[0]) if row else None
+        for batch in batches:
+            cursor.execute(income_sql.SHARES_SQL, _basis(fund, run, batch))
+            _, shares = cursor.fetchone()
+            found[batch.pk] = {"entitled": format(shares, "f")}
+    return found
 
 
-def _read_shares(fund: Fund, run: Run, batch: RunBatch, _figures: Figures) -> dict[str, Any]:
+def _read_counts(fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figures) -> Found:
     with connection.cursor() as cursor:
-        cursor.execute(income_sql.SHARES_SQL, _basis(fund, run, batch))
-        _, shares = cursor.fetchone()
-    return {"entitled": format(shares, "f")}
+        cursor.execute(
+            income_sql.counts_sql(fractions=figures.hands_out), _params_of_several(fund, run, batches, figures)
+        )
+        rows = cursor.fetchall()
+    unit = step_of(figures.decimals)
+    found: Found = {}
+    for batch_id, holders, shares, steps, buckets in rows:
+        found[batch_id] = {
+            "holders": holders,
+            "shares": format(shares, "f"),
+            "floors": format(steps * unit, "f"),
+            "base": "0",
+        }
+        if figures.hands_out:
+            found[batch_id]["fractions"] = _counts(buckets)
+    return found
 
 
-def _read_counts(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> dict[str, Any]:
+def _read_counts_of_correction(fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figures) -> Found:
+    return {batch.pk: _read_counts_of_one(fund, run, batch, figures) for batch in batches}
+
+
+def _read_counts_of_one(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> dict[str, Any]:
     base = _base_rule(figures)
     statement = income_sql.count_sql(
         fractions=figures.hands_out, base=base is not None, base_steps=base is not None and bool(base.step)
@@ -145,16 +209,55 @@ def _read_counts(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> dic
     return found
 
 
-def _read_ties(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> dict[str, Any]:
-    if str(figures.bucket) not in batch.figures["fractions"]:
-        return {"ties": {}}
-    with connection.cursor() as cursor:
-        params: dict[str, Any] = {**_params(fund, run, batch, new=_cut_only(figures)), "bucket": figures.bucket}
-        cursor.execute(income_sql.TIES_SQL, params)
-        return {"ties": {str(fraction): count for fraction, count in cursor.fetchall()}}
+def _read_ties(fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figures) -> Found:
+    with_bucket = [batch for batch in batches if str(figures.bucket) in batch.figures["fractions"]]
+    found: Found = {batch.pk: {"ties": {}} for batch in batches}
+    if with_bucket:
+        with connection.cursor() as cursor:
+            params = {**_params_of_several(fund, run, with_bucket, figures), "bucket": figures.bucket}
+            cursor.execute(income_sql.TIES_SQL, params)
+            found.update({batch_id: {"ties": _counts(ties)} for batch_id, ties in cursor.fetchall()})
+    return found
 
 
-def _post(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> None:
+def _pay(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> Decimal:
+    """The quick way, for a day on which nobody loses. Raises _PaidOtherwise, and then must not commit."""
+    rule, shares = figures.rule(), catalogue.share_asset(fund)
+    below, reached = (rule.lifted(decimals=shares.decimals, reached=reached) for reached in (False, True))
+    last = _LAST if rule.threshold is None or rule.threshold.account is None else rule.threshold.account
+    paid = post_to_range(
+        kind=FUND_INCOME,
+        account_kind=FUND,
+        asset=shares,
+        low=batch.low,
+        high=batch.high,
+        amount=income_sql.PAID_SQL,
+        condition=income_sql.IS_PAID_SQL,
+        params={
+            **_params(fund, run, batch, new=rule),
+            "last": last,
+            "by": below.by,
+            "least": below.least,
+            "reached_by": reached.by,
+            "reached_least": reached.least,
+        },
+        against=system_account(FUND_ISSUED, shares, scope=fund.code),
+        entry=uuid7(),
+        subject=run.pk,
+        effective_at=end_of(fund, run.day),
+    )
+    if paid.amount != _counted(batch, figures, rule):
+        raise _PaidOtherwise
+    return paid.amount
+
+
+def _counted(batch: RunBatch, figures: Figures, rule: Rule) -> Decimal:
+    """What the batch is to be paid, by what was counted."""
+    return Decimal(batch.figures["floors"]) + rule.step * steps_in(batch, figures) - Decimal(batch.figures["base"])
+
+
+def _post(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> Decimal:
+    """The locked way, for every day. Raises FiguresDisagree, and then must not commit."""
     rule, base = figures.rule(), _base_rule(figures)
     amounts = income_sql.amounts_sql(
         steps=bool(rule.step), base=base is not None, base_steps=base is not None and bool(base.step)
@@ -178,18 +281,32 @@ def _post(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> None:
         then=[POSTED_FIGURE],
     )
     batch.refresh_from_db(fields=["figures"])
-    counted = Decimal(batch.figures["floors"]) + rule.step * steps_in(batch, figures) - Decimal(batch.figures["base"])
+    counted = _counted(batch, figures, rule)
     posted = Decimal(batch.figures["posted"])
     if posted != counted:
         raise FiguresDisagree(
             f"Batch {batch.position} (accounts {batch.low} to {batch.high}) would post {posted}; {counted} was counted."
         )
-    runs.finish_batch(batch, RunBatch.State.POSTED)
+    return posted
 
 
 def _basis(fund: Fund, run: Run, batch: RunBatch) -> dict[str, Any]:
-    frozen = FundDay.objects.get(fund=fund, day=run.day)
+    # What is frozen stays as it is: one look a message is enough.
+    frozen = unit_of_work.remember(
+        ("frozen day", fund.pk, run.day), lambda: FundDay.objects.get(fund=fund, day=run.day, frozen_at__isnull=False)
+    )
     return basis_params(fund, frozen, low=batch.low, high=batch.high)
+
+
+def _params_of_several(fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figures) -> dict[str, Any]:
+    rule = _cut_only(figures)
+    return {
+        **_params(fund, run, batches[0], new=rule),
+        "ids": [batch.pk for batch in batches],
+        "lows": [batch.low for batch in batches],
+        "highs": [batch.high for batch in batches],
+        "places": rate_of(rule.per_10k) * BUCKETS * 10**figures.decimals,
+    }
 
 
 def _params(fund: Fund, run: Run, batch: RunBatch, *, new: Rule, old: Rule | None = None) -> dict[str, Any]:
@@ -209,6 +326,11 @@ def _cut_only(figures: Figures) -> Rule:
 
 def _base_rule(figures: Figures) -> Rule | None:
     return None if figures.base is None else figures_of(Run.objects.get(pk=figures.base)).rule()
+
+
+def _counts(found: str | Mapping[str, int]) -> dict[str, int]:
+    counts: dict[str, int] = json.loads(found) if isinstance(found, str) else dict(found)
+    return counts
 
 
 def _text(rows: list[tuple[Any, ...]], column: int) -> str:

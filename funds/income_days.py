@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -10,7 +12,7 @@ from funds import catalogue, income_batches, income_sql, later_income, shortfall
 from funds.arithmetic import EXACT, derived_yield, distributable, rate_of, step_of
 from funds.entitlement import end_of
 from funds.flows import FUND_INCOME_CARRIED
-from funds.income_figures import Figures, Stage, figures_of, read
+from funds.income_figures import INCOME_RUN, Figures, Stage, figures_of, read
 from funds.leftover import BUCKET_WIDTH, crossing, crossing_batch, merged
 from funds.models import Fund, FundDay
 from funds.policies import INCOME_BATCH_ACCOUNTS
@@ -22,6 +24,7 @@ from wallet.flows import FUND_ISSUED, FUND_UNDISTRIBUTED
 from wallet.ledger import Leg, Plan, post
 
 _S = Run.State
+_FIRST = UUID(int=0)
 
 
 def decimals_of(fund: Fund) -> int:
@@ -36,7 +39,9 @@ def plan(fund: Fund, run: Run) -> bool:
         # Of two planners the second waits here and finds the run moved on.
         if not Run.objects.select_for_update(no_key=True).filter(pk=run.pk, state=_S.OPEN).exists():
             return False
-        runs.plan_batches(run, _ranges(fund))
+        size = INCOME_BATCH_ACCOUNTS.now(fund.code).value
+        runs.plan_batches(run, _ranges(fund, size=size))
+        figures = figures.with_(batch_accounts=size)
         figures = figures.with_(stage=Stage.COUNT if figures.per_10k is not None else Stage.SHARES)
         if figures.base is None:
             figures = figures.with_(remainder_before=_remainder_before(fund, run))
@@ -87,8 +92,28 @@ def close(fund: Fund, run: Run) -> bool:
     return True
 
 
-def _ranges(fund: Fund) -> Iterator[tuple[UUID, UUID]]:
-    params = {"asset": catalogue.share_asset(fund).id, "size": INCOME_BATCH_ACCOUNTS.now(fund.code).value}
+def _ranges(fund: Fund, *, size: int) -> Iterator[tuple[UUID, UUID]]:
+    """The ranges of the run before, without gaps, and new ones from its last on: accounts are never deleted, ids ascend.
+
+    Cutting afresh would read every account once more. It happens for a fund's first run, after a change of the policy,
+    and when a range has outgrown it.
+    """
+    before = _lows_of_the_run_before(fund, size=size)
+    lows = [_FIRST, *before[1:]]
+    yield from ((low, UUID(int=following.int - 1)) for low, following in pairwise(lows))
+    yield from _ranges_from(fund, first=lows[-1], size=size)
+
+
+def _lows_of_the_run_before(fund: Fund, *, size: int) -> list[UUID]:
+    before = Run.objects.filter(kind=INCOME_RUN, scope=fund.code, state=_S.CLOSED).order_by("-opened_at", "-pk").first()
+    if before is None or figures_of(before).batch_accounts != size:
+        return []
+    batches = list(RunBatch.objects.filter(run=before).order_by("position").values_list("low", "figures__holders"))
+    return [] if any(holders > size for _, holders in batches) else [low for low, _ in batches]
+
+
+def _ranges_from(fund: Fund, *, first: UUID, size: int) -> Iterator[tuple[UUID, UUID]]:
+    params: dict[str, Any] = {"asset": catalogue.share_asset(fund).id, "size": size, "first": first}
     with connection.cursor() as cursor:
         cursor.execute(income_sql.RANGES_SQL, params)
         low: UUID | None = None

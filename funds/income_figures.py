@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from funds.arithmetic import rate_of, step_of
+from funds.arithmetic import FRACTION_UNITS, RATE_DECIMALS, Y_DECIMALS, rate_of, step_of
 from funds.leftover import Threshold
 from funds.models import Fund
 from superapp.models import Run, RunBatch
@@ -50,6 +50,33 @@ class Rule:
             f"{prefix}account": reach.account,
         }
 
+    def lifted(self, *, decimals: int, reached: bool) -> "Lifted":
+        """Cut and step in one: a day that hands out steps lifts every exact income by what the threshold lacks of one.
+
+        `reached`: for the accounts that the threshold reaches with its own fraction. Only for a rule that takes nothing:
+        raises ValueError where y or the step is below zero, or y is zero.
+        """
+        rate = int(self.per_10k.scaleb(Y_DECIMALS))
+        if rate <= 0 or self.step < 0:
+            raise ValueError("Only what is above zero can be lifted.")
+        enough = FRACTION_UNITS
+        if self.step:
+            reach = self.threshold or Threshold(fraction=0, account=None)
+            enough = reach.fraction + (0 if reached else 1)
+        unit = step_of(decimals)
+        return Lifted(
+            by=(unit * (FRACTION_UNITS - enough)).scaleb(-RATE_DECIMALS),
+            least=unit * max(1, -(-enough // rate)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """income = cut(entitled x rate + `by`); who is entitled to less than `least` gets nothing."""
+
+    by: Decimal
+    least: Decimal
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -62,6 +89,8 @@ class Figures:
     net_income: Decimal | None = None
     base: UUID | None = None
     """Of a correction: the run whose incomes it replaces."""
+    batch_accounts: int | None = None
+    """How many accounts a batch was planned to hold."""
     brought_forward: Decimal = Decimal(0)
     remainder_before: Decimal = Decimal(0)
     holders: int | None = None

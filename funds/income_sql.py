@@ -1,12 +1,16 @@
-"""The SQL of an income run, written once. Every query is about one batch: a range of accounts of one fund.
+"""The SQL of an income run, written once. Every query is about batches: ranges of accounts of one fund.
 
 Parameters: those of `entitlement.BASIS_SQL`; `decimals`, `units` (what makes a cut fraction a whole number); `new_*`, the rule
 the run pays by; for a correction `old_*`, the rule it replaces. `OFFSET 0` keeps the planner from working a column out
 again at each place that names it.
+
+What a day costs beside writing it is reading it, so the reads of every day (`counts_sql`, TIES_SQL) take several batches at a
+time, by `ids`, `lows` and `highs`, and multiply each holder once: `places` turns shares into whole places, of which BUCKETS
+make a step of the minor unit. `count_sql` does the same for a correction, which needs two rules.
 """
 
-from funds.entitlement import BASIS_SQL
-from funds.leftover import BUCKET_WIDTH
+from funds.entitlement import BASIS_SQL, ENTITLED_SQL
+from funds.leftover import BUCKET_WIDTH, BUCKETS
 
 
 def _exact(prefix: str) -> str:
@@ -53,11 +57,58 @@ def count_sql(*, fractions: bool, base: bool, base_steps: bool) -> str:
     return f"SELECT {bucket}, count(*), sum(c.entitled), sum(c.new_cut), {had} FROM ({cuts}) c GROUP BY 1"
 
 
-TIES_SQL = f"""
-    SELECT c.new_fraction, count(*) FROM ({_cuts(("new_",))}) c
-    WHERE c.new_fraction / {BUCKET_WIDTH} = %(bucket)s::bigint
-    GROUP BY 1
+_BATCHES = "unnest(%(ids)s::bigint[], %(lows)s::uuid[], %(highs)s::uuid[]) AS b(id, low, high)"
+
+_ENTITLED_OF_BATCH = f"""
+    SELECT {{columns}}{ENTITLED_SQL} AS entitled
+    FROM wallet_account a
+    WHERE a.asset_id = %(asset)s AND a.kind = 'fund' AND a.id BETWEEN b.low AND b.high
+    OFFSET 0
 """
+
+# Integers: a place is 1 / BUCKETS of a step, so that of one number the cut, and the bucket of the cut's fraction, are
+# quotient and remainder. An income of 9 x 10^15 steps would not fit, and is refused by the database.
+_PLACES = "trunc(e.entitled * %(places)s::numeric)::bigint"
+
+
+def counts_sql(*, fractions: bool) -> str:
+    """Of each of several batches: id, holders, shares, incomes as cut in steps, and how many holders each bucket has."""
+    bucket = f"abs(p.places %% {BUCKETS})" if fractions else "0::bigint"
+    return f"""
+        SELECT b.id, coalesce(sum(x.holders), 0)::bigint, coalesce(sum(x.shares), 0), coalesce(sum(x.steps), 0),
+               coalesce(jsonb_object_agg(x.bucket, x.holders) FILTER (WHERE x.bucket IS NOT NULL), '{{}}')
+        FROM {_BATCHES}
+        LEFT JOIN LATERAL (
+            SELECT {bucket} AS bucket, count(*) AS holders, sum(p.entitled) AS shares, sum(p.places / {BUCKETS}) AS steps
+            FROM (
+                SELECT e.entitled, {_PLACES} AS places FROM ({_ENTITLED_OF_BATCH.format(columns="")}) e
+                WHERE e.entitled <> 0 OFFSET 0
+            ) p
+            GROUP BY 1
+        ) x ON true
+        GROUP BY b.id
+    """
+
+
+TIES_SQL = f"""
+    SELECT b.id, coalesce(jsonb_object_agg(x.fraction, x.holders) FILTER (WHERE x.fraction IS NOT NULL), '{{}}')
+    FROM {_BATCHES}
+    LEFT JOIN LATERAL (
+        SELECT (abs(i.exact - trunc(i.exact, %(decimals)s::int)) * %(units)s::numeric)::bigint AS fraction, count(*) AS holders
+        FROM (
+            SELECT e.entitled * %(new_rate)s::numeric AS exact FROM ({_ENTITLED_OF_BATCH.format(columns="")}) e
+            WHERE abs({_PLACES} %% {BUCKETS}) = %(bucket)s::bigint AND e.entitled <> 0 OFFSET 0
+        ) i
+        GROUP BY 1
+    ) x ON true
+    GROUP BY b.id
+"""
+
+# What `wallet.ledger_days` pays by: for the accounts that the threshold reaches with its own fraction a little more is enough.
+_LIFT = "CASE WHEN a.id <= %(last)s::uuid THEN %(reached_by)s::numeric ELSE %(by)s::numeric END"
+_LEAST = "CASE WHEN a.id <= %(last)s::uuid THEN %(reached_least)s::numeric ELSE %(least)s::numeric END"
+PAID_SQL = f"trunc({ENTITLED_SQL} * %(new_rate)s::numeric + {_LIFT}, %(decimals)s::int)"
+IS_PAID_SQL = f"{ENTITLED_SQL} >= {_LEAST}"
 
 NTH_EQUAL_SQL = f"""
     SELECT c.id FROM ({_cuts(("new_",))}) c
@@ -102,7 +153,7 @@ RANGES_SQL = """
     SELECT id, (place - 1) %% %(size)s = 0, place %% %(size)s = 0 OR is_last
     FROM (
         SELECT id, row_number() OVER w AS place, lead(id) OVER w IS NULL AS is_last
-        FROM wallet_account WHERE asset_id = %(asset)s AND kind = 'fund'
+        FROM wallet_account WHERE asset_id = %(asset)s AND kind = 'fund' AND id >= %(first)s
         WINDOW w AS (ORDER BY id)
     ) a
     WHERE (place - 1) %% %(size)s = 0 OR place %% %(size)s = 0 OR is_last

@@ -351,7 +351,7 @@ def test_of_two_that_finish_a_stage_at_once_one_does() -> None:
     with scenes.on("2013-07-03", "10:00"):
         income_days.plan(fund, run)
         run.refresh_from_db()
-        assert income_batches.read_one(fund, run, figures_of(run))
+        assert income_batches.read_some(fund, run, figures_of(run))
     figures = figures_of(run)
     finishing = on("2013-07-03", "10:00", lambda: income_days.finish_stage(fund, Run.objects.get(pk=run.pk), figures))
     with actors(2) as (first, second):
@@ -386,9 +386,9 @@ def test_a_batch_that_one_worker_counts_is_passed_over_by_the_next() -> None:
     with scenes.on("2013-07-03", "10:00"):
         income_days.plan(fund, run)
         run.refresh_from_db()
-    counting = on("2013-07-03", "10:00", lambda: income_batches.read_one(fund, run, figures_of(run)))
+    counting = on("2013-07-03", "10:00", lambda: income_batches.read_some(fund, run, figures_of(run)))
     with actors(2) as (first, second):
-        first.begin(counting, stop_after="SELECT b.id FROM superapp_runbatch")
+        first.begin(counting, stop_after="FROM superapp_runbatch b")
         assert not second.does(counting)
         first.go_on()
         assert first.answer()
@@ -404,7 +404,7 @@ def test_a_redemption_waits_for_the_income_of_its_account_and_sees_it() -> None:
         _work_until_posting(run)
     redeeming = on("2013-07-03", "11:00", lambda: scenes.sell(saver, fund, "1001.00"))
     with actors(2) as (first, second):
-        first.begin(on("2013-07-03", "11:00", lambda: _post_one(fund, run)), stop_after="SELECT a.last_recorded_at")
+        first.begin(on("2013-07-03", "11:00", lambda: _post_one(fund, run)), stop_after="UPDATE wallet_account")
         second.begin(redeeming)
         second.waits_for(first)
         first.go_on()

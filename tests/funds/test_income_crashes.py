@@ -73,11 +73,13 @@ DEATHS: list[tuple[Any, str, bool, int]] = [
     (runs, "advance", True, 1),  # planned
     (runs, "advance", True, 2),  # counted
     (runs, "advance", True, 3),  # closed
+    (runs, "finish_batches", False, 1),
+    (runs, "finish_batches", True, 3),
+    (runs, "add_figures", True, 2),
     (runs, "finish_batch", False, 1),
     (runs, "finish_batch", True, 3),
-    (runs, "finish_batch", True, 6),
-    (income_batches, "post_set", False, 2),
-    (income_batches, "post_set", True, 4),
+    (income_batches, "post_to_range", False, 2),
+    (income_batches, "post_to_range", True, 4),
     (income_days, "close", False, 1),
 ]
 
