@@ -114,6 +114,12 @@ def _token(session: SessionBase) -> str:
     return _signer.sign(f"{session.session_key}.{UUID(person).hex}" if person else str(session.session_key))
 
 
+def key_of(token: str) -> str | None:
+    """The key of the session a token was made for, which may have ended since; None when it is not signed by us. No query."""
+    read = _read_token(token)
+    return None if read is None else read[0]
+
+
 def _read_token(token: str) -> tuple[str, UUID | None] | None:
     """The session's key and whom the token was made for; None when it is not signed by us."""
     if len(token) > _TOKEN_LENGTH:

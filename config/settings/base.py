@@ -48,6 +48,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "superapp.code_tries.CodeTriesMiddleware",
     "superapp.outages.UnavailableMiddleware",
 ]
 
