@@ -1,13 +1,14 @@
 """A real site for a test: web, worker and beat processes around one database, to be used over HTTP and to be killed."""
 
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,7 @@ from tests.waiting import wait_until
 class Site:
     """The processes of one site. Each is a group of its own, so that `kill` takes a worker with all its children."""
 
-    def __init__(self, database: TestDatabase, folder: Path, *, pair: tuple[int, int]) -> None:
-        local = engines.home()
+    def __init__(self, database: TestDatabase, folder: Path, *, local: engines.Home, pair: tuple[int, int]) -> None:
         broker, cache = pair
         self.database = database
         self.folder = folder
@@ -33,10 +33,11 @@ class Site:
             "DATABASE_URL": database.url,
             "REDIS_URL": local.redis_url(cache),
             "CELERY_BROKER_URL": local.broker_url(broker),
+            "SUPERAPP_LOCAL_DIR": str(local.folder),
             "SUPERAPP_MODE": "sandbox",
             "PYTHONUNBUFFERED": "1",
         }
-        self.port = _free_port()
+        self.port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.front_ends: list[httpx.Client] = []
 
@@ -45,14 +46,24 @@ class Site:
         """Where the web answers."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start_web(self) -> None:
+    def start_web(self, *, processes: int = 1) -> None:
         """Starts the web server and waits until it is ready to serve, but for the beat, which may come later."""
-        self._start("web", runner.web_command(port=self.port, processes=1))
-        wait_until(self._answers, deadline_seconds=60, what="the web server")
+        self.begin_web(processes=processes)
+        self.wait_for_web()
 
-    def start_worker(self, name: str = "worker", *, processes: int = 2) -> None:
-        """Starts a Celery worker with so many processes."""
-        self._start(name, [*runner.worker_command(processes=processes), "--hostname", f"{name}@%h"], kind="worker")
+    def begin_web(self, *, processes: int = 1) -> None:
+        """Starts the web server."""
+        self._start("web", runner.web_command(port=self.port, processes=processes))
+
+    def wait_for_web(self) -> None:
+        """Waits until it answers; on a machine with much else to do that takes a while."""
+        wait_until(self._answers, deadline_seconds=120, what="the web server")
+
+    def start_worker(self, name: str = "worker", *, processes: int = 2, queue: str = "") -> None:
+        """Starts a Celery worker with so many processes, which listens to the site's own queue or to the one named."""
+        hears = ["--queues", queue] if queue else []
+        command = [*runner.worker_command(processes=processes), "--hostname", f"{name}@%h", *hears]
+        self._start(name, command, kind="worker")
 
     def start_beat(self, name: str = "beat") -> None:
         """Starts a beat; two do no harm."""
@@ -64,6 +75,15 @@ class Site:
             process = self.processes.pop(name)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def drain(self, *names: str) -> dict[str, int]:
+        """SIGTERM to each at once; what each ended with. Raises TimeoutExpired when one takes more than 40 s."""
+        for name in names:
+            self.processes[name].terminate()
+        ended = {name: self.processes[name].wait(timeout=40) for name in names}
+        for name in names:
+            del self.processes[name]
+        return ended
 
     def stop(self) -> None:
         """Ends whatever still runs."""
@@ -86,8 +106,12 @@ class Site:
 
     def manage(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Runs a management command against this site's database."""
+        return self.run("manage.py", *words, check=check)
+
+    def run(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Runs Python with this site's settings."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *words],
+            [sys.executable, *words],
             cwd=CHECKOUT,
             env=self.environment,
             capture_output=True,
@@ -122,7 +146,7 @@ class Site:
 def a_site(database: TestDatabase, folder: Path) -> Iterator[Site]:
     """A site around the database; whatever runs of it is ended afterwards."""
     with claimed_pair(SITE_PAIRS) as pair:
-        site = Site(database, folder, pair=pair)
+        site = Site(database, folder, local=engines.home(), pair=pair)
         try:
             yield site
         finally:
@@ -183,7 +207,10 @@ def busy_with(database: TestDatabase, statement: str) -> int:
     return int(row[0])
 
 
-def _free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
+def free_port() -> int:
+    """A port nobody has, below those the system gives to callers: it stays free while a killed server is away."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return port
