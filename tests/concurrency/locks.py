@@ -73,7 +73,7 @@ LOCKS = (
     Lock(
         "due transfers",
         Rank.BUSINESS_ROW,
-        ("payments.settlement._CLAIM",),
+        ("payments.settlement._CLAIM", "payments.settlement._DUE"),
         "two workers credit the same recipients",
         waits=False,
     ),
@@ -91,7 +91,7 @@ LOCKS = (
     Lock(
         "an order its owner cancels",
         Rank.BUSINESS_ROW,
-        ("funds.orders._cancel", "funds.order_sets._reject"),
+        ("funds.orders._cancel", "funds.order_sets._end_refused"),
         "an order is given back while it is being carried out",
     ),
     Lock(
@@ -128,9 +128,22 @@ LOCKS = (
     Lock(
         "an event to be delivered",
         Rank.ALONE,
-        ("superapp.outbox._deliver_next",),
+        ("superapp.outbox._claim",),
         "two workers hand the same event over",
         waits=False,
+    ),
+    Lock(
+        "what is past its time",
+        Rank.ALONE,
+        ("superapp.housekeeping._locked", "superapp.housekeeping._remove_sign_ups"),
+        "two that tidy up wait for each other",
+        waits=False,
+    ),
+    Lock(
+        "a request to reverse",
+        Rank.BUSINESS_ROW,
+        ("wallet.reversals._open",),
+        "an entry is taken back by a request that has been declined meanwhile",
     ),
     Lock("a pair's thread", Rank.BUSINESS_ROW, (), "two people get two threads"),  # the unique key itself
     Lock("a person's new account", Rank.BUSINESS_ROW, (), "a person gets two wallets in a currency"),  # likewise
@@ -142,8 +155,23 @@ LOCKS = (
             "wallet.ledger_sets.LOCK_SQL",
             "funds.losses.LOCK_ACCOUNTS_SQL",
             "funds.later_income.LOCK_SQL",
+            "wallet.holds.LOCK_SQL",
+            "wallet.freezes._lock",
         ),
         "two spenders read the same balance; without the order two transfers in opposite directions wait for ever",
+    ),
+    Lock(
+        "capacity",
+        Rank.CAPACITY,
+        ("wallet.capacity.LOCK_SQL",),
+        "the slots of a place are shared out by two at once, and more is taken than there is",
+    ),
+    Lock(
+        "the chain of seals",
+        Rank.ALONE,
+        ("wallet.sealing._alone",),
+        "two seals follow the same one",
+        waits=False,
     ),
     Lock("the fold's checkpoint", Rank.ALONE, ("wallet.folding.fold",), "two folds add the same postings"),
     Lock(
