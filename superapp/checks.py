@@ -39,6 +39,10 @@ def production_has_what_it_needs(
         found.append(Error("PAYMENT_PIN_KEY must be a key of its own, not SECRET_KEY.", id="superapp.E004"))
     if "*" in settings.ALLOWED_HOSTS:
         found.append(Error("ALLOWED_HOSTS must name the hosts, not '*'.", id="superapp.E005"))
+    if settings.METRICS_TOKEN and not settings.METRICS_DIR:
+        found.append(
+            Error("METRICS_DIR must be set with METRICS_TOKEN: counters would be one process's.", id="superapp.E007")
+        )
     return found
 
 

@@ -43,6 +43,7 @@ def test_a_missing_server_or_host_is_named(production: Settings, monkeypatch: py
         ("PAYMENT_PIN_KEY", "short", "superapp.E003"),
         ("PAYMENT_PIN_KEY", "s" * 50, "superapp.E004"),
         ("ALLOWED_HOSTS", ["*"], "superapp.E005"),
+        ("METRICS_TOKEN", "a token", "superapp.E007"),
     ],
 )
 def test_what_belongs_in_a_sandbox_is_refused(production: Settings, setting: str, value: object, check: str) -> None:
