@@ -5,15 +5,19 @@ Pure text in, pure text out; `manage.py charts` writes them, and a test says whe
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import grimp
+from django.db.models import TextChoices
 
 from config import rule_index
-from wallet import flows
+from wallet import flows, holds, reversals
 
 APPS = ("config", "payments", "funds", "wallet", "superapp")
+State = TypeVar("State", bound=TextChoices)
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 NOTE = "<!-- Written by `manage.py charts`; change the code, not this page. -->"
@@ -37,7 +41,10 @@ def flows_page() -> str:
         f"| `{kind.code}` | {'system, folded' if kind.folded else 'people, inline'} | {kind.description} |"
         for kind in sorted(flows.account_kinds(), key=lambda kind: (kind.folded, kind.code))
     ]
-    entries = [f"| `{kind.code}` | {_legs(kind)} | {kind.description} |" for kind in flows.entry_kinds()]
+    entries = [
+        f"| `{kind.code}` | {_legs(kind)} | {_usage(kind)} | {'yes' if kind.reversible else 'no'} | {kind.description} |"
+        for kind in flows.entry_kinds()
+    ]
     return "\n".join(
         [
             NOTE,
@@ -60,9 +67,28 @@ def flows_page() -> str:
             "`+` raises, `-` lowers, `±` may do either; C: in cash, S: in shares. Every leg may be absent, none may be added,",
             "and the postings of an entry sum to zero in each asset.",
             "",
-            "| entry | legs | what happens |",
-            "|---|---|---|",
+            "Usage: what an entry takes from people's accounts is counted per account, class and business day, or given back",
+            "on the day that was counted. Reversible: two operators may take the entry back, whole and once; every other",
+            "kind has a product whose row would go on saying what is no longer so, and is undone by what it offers.",
+            "",
+            "| entry | legs | usage | reversible | what happens |",
+            "|---|---|---|---|---|",
             *entries,
+            "",
+            "## Usage",
+            "",
+            "| class | what is counted |",
+            "|---|---|",
+            *(f"| `{each.code}` | {each.description} |" for each in flows.usage_classes()),
+            "",
+            "## States of the ledger's own rows",
+            "",
+            "Every move is an UPDATE that names the state it moves from.",
+            "",
+            "| row | from | to |",
+            "|---|---|---|",
+            *_moves("hold", holds.MOVES),
+            *_moves("reversal request", reversals.MOVES),
             "",
         ]
     )
@@ -94,6 +120,20 @@ def imports_of(graph: grimp.ImportGraph, app: str) -> set[str]:
         if module.partition(".")[0] == app
         for imported in graph.find_modules_directly_imported_by(module)
     } - {app}
+
+
+def _usage(kind: flows.EntryKind) -> str:
+    if kind.uses is None:
+        return ""
+    what = kind.uses.usage_class.code
+    return f"gives back `{what}` of `{kind.uses.of.code}`" if kind.uses.of else f"counts `{what}`"
+
+
+def _moves(row: str, moves: Mapping[State, frozenset[State]]) -> list[str]:
+    return [
+        f"| {row} | {state.label} | {', '.join(sorted(each.label for each in onward)) or 'none: an end'} |"
+        for state, onward in moves.items()
+    ]
 
 
 def _legs(kind: flows.EntryKind) -> str:

@@ -25,6 +25,7 @@ from decimal import ROUND_DOWN, Decimal
 
 from django.db import connection, transaction
 
+from superapp.sql_files import SqlParameters
 from wallet.errors import CapacityExhausted, LedgerFault
 
 
@@ -246,7 +247,7 @@ def _share_out(slots: list[_Slot], limit: Decimal, *, step: Decimal) -> None:
     slots[0].ceiling += spare - part * len(slots)
 
 
-def _names(place: Place) -> dict[str, object]:
+def _names(place: Place) -> SqlParameters:
     return {"kind": place.kind.code, "scope": place.scope, "day": place.day}
 
 

@@ -3,13 +3,19 @@
 from celery import shared_task
 
 from superapp.jobs import Daily, Every, Job, declare
-from wallet import bank_callbacks, folding, sealing, verification_runs
+from wallet import bank_callbacks, folding, holds, sealing, verification_runs
 
 
 @shared_task(name="wallet.inquire_top_ups")
 def inquire_top_ups() -> int:
     """Asks the bank about top-ups it has not answered in time."""
     return bank_callbacks.inquire_unanswered()
+
+
+@shared_task(name="wallet.lapse_holds")
+def lapse_holds() -> int:
+    """Ends holds whose term has come, and frees what they held."""
+    return holds.lapse_due()
 
 
 @shared_task(name="wallet.fold")
@@ -53,4 +59,5 @@ declare(
     )
 )
 declare(Job(name="wallet.verify_all", task="wallet.verify_all", schedule=Daily(verification_runs.FULL_AT), order=930))
+declare(Job(name="wallet.lapse_holds", task="wallet.lapse_holds", schedule=Every(5), order=30))
 declare(Job(name="wallet.inquire_top_ups", task="wallet.inquire_top_ups", schedule=Every(5), order=20))

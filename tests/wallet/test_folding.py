@@ -59,6 +59,9 @@ def test_what_commits_after_a_fold_but_began_before_it_is_not_lost(committed_db:
                 UPDATE wallet_account
                 SET balance = balance - 7, last_sequence = 2, last_recorded_at = greatest(now(), last_recorded_at)
                 WHERE id = %(wallet)s RETURNING asset_id
+            ), used AS (
+                INSERT INTO wallet_usage (account_id, usage_class, day, amount, count)
+                VALUES (%(wallet)s, 'transfer', (now() AT TIME ZONE 'Asia/Shanghai')::date, 7, 1)
             )
             INSERT INTO wallet_posting (account_id, sequence, entry_id, asset_id, amount, balance_after, subject,
                                         effective_at, recorded_at, tx)

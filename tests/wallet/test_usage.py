@@ -30,10 +30,10 @@ Row = tuple[int, str, date, Decimal, int]
 
 def rows(world: World) -> list[Row]:
     """Wallet, class, day, amount and count of every usage row there is."""
-    found = Usage.objects.order_by("day", "account_id").values_list(
-        "account_id", "usage_class", "day", "amount", "count"
-    )
-    return [(world.wallets.index(account), *rest) for account, *rest in found]
+    return [
+        (world.wallets.index(row.account_id), row.usage_class, row.day, row.amount, row.count)
+        for row in Usage.objects.order_by("day", "account_id")
+    ]
 
 
 def returning(world: World, sent: Plan, amount: str, *, counted_on: date | None) -> Plan:
@@ -214,7 +214,9 @@ def test_verification_counts_again_and_names_what_differs() -> None:
     Usage.objects.filter(account_id=wallet).update(amount=Decimal("10.00"), count=2)
     assert [each.invariant for each in faults()] == ["I22"]
     Usage.objects.filter(account_id=wallet).update(count=1)
-    Usage.objects.create(account_id=wallet, usage_class="transfer", day=FIRST_OF_MARCH + DAY, amount=0, count=1)
+    Usage.objects.create(
+        account_id=wallet, usage_class="transfer", day=FIRST_OF_MARCH + DAY, amount=Decimal(0), count=1
+    )
     assert [each.fault[:31] for each in faults()] == ["its usage transfer of 2030-03-0"]
 
 
