@@ -7,6 +7,13 @@ from django.db.models import F, Q
 from superapp.ids import uuid7
 from wallet.models import Account, amount_field
 
+LANE = models.Func(
+    F("recipient_account"),
+    template="(get_byte(uuid_send(%(expressions)s), 15) & 15)",
+    output_field=models.SmallIntegerField(),
+)
+"""Which of sixteen lanes a transfer is settled in: by its recipient, so that workers keep apart (`payments.settlement`)."""
+
 
 class Thread(models.Model):
     """What two people have between them: one for each pair, whoever began it."""
@@ -101,7 +108,7 @@ class Transfer(models.Model):
         ]
         indexes = [
             models.Index(fields=["thread", "id"], name="transfer_by_thread"),
-            models.Index(fields=["due_at", "id"], condition=Q(state="authorised"), name="transfer_due"),
+            models.Index(LANE, "due_at", "id", condition=Q(state="authorised"), name="transfer_due_in_lane"),
             models.Index(fields=["due_at", "id"], condition=Q(state="returning"), name="transfer_going_back"),
             models.Index(
                 fields=["recipient_account"],

@@ -1,26 +1,31 @@
 """Settlement: credits the recipients of due transfers, in sets; what a recipient cannot take goes back to its sender.
 
 step      one transaction each                                                                cost
-claim     up to a batch of due rows, oldest first, FOR UPDATE SKIP LOCKED                      one statement
-post      entries, postings, balances and the transfers' new state, by `post_set`              two statements
+settle    up to a batch of due rows: claimed, credited and ended by `post_credits`             one statement
 mark      transfers whose credit was refused go to RETURNING, for the return worker           one statement, if any
+return    what goes back, claimed and then credited to its senders by `post_set`               three statements
 
-Any number of workers run this at once: a row one has claimed is passed over by the others, and a transaction that dies
-leaves all of its rows due. Repeating, losing or reordering messages changes nothing but delay: the rows are the queue.
+Any number of workers run this at once: a row one has claimed is passed over by the others (SKIP LOCKED), and a transaction
+that dies leaves all of its rows due. Repeating, losing or reordering messages changes nothing but delay: the rows are the
+queue.
+
+Recipients are spread over lanes by the last bits of their account's id. A batch takes lane after lane, the one with the oldest
+due first, until it is full; a lane that another worker is at is left to that worker, so that no two ever wait for one
+recipient. Whoever has settled something looks again, so what became due meanwhile in a lane of theirs is not left lying.
 Refused credits go back in a transaction of their own, because its locks (senders) come in another order than these.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 from django.db import connection, transaction
 
 from payments.flows import TRANSFER_RETURNED, TRANSFER_SETTLED
 from payments.models import Transfer
 from superapp import clock
+from wallet.credit_sets import post_credits
 from wallet.errors import LedgerFault
-from wallet.flows import IN_TRANSIT, EntryKind
+from wallet.flows import IN_TRANSIT
 from wallet.ledger_sets import post_set
 
 BATCH = 10_000
@@ -31,10 +36,57 @@ RETRY_RETURN_AFTER = timedelta(minutes=10)
 
 State = Transfer.State
 
+_LANE = "(get_byte(uuid_send(recipient_account_id), 15) & 15)"
+"""Of a transfer, 0 to 15; written as the index `transfer_due_in_lane` has it."""
+
+_ADVISORY_CLASS = 0x4C414E45  # "LANE", the first half of a lane's advisory lock
+
+_OLDEST_OF_EACH_LANE = f"""
+SELECT n AS lane, oldest.id, oldest.due_at
+  FROM generate_series(0, 15) AS n
+ CROSS JOIN LATERAL (
+   SELECT id, due_at FROM payments_transfer
+    WHERE state = 'authorised' AND {_LANE} = n
+    ORDER BY due_at, id LIMIT 1) oldest
+"""
+
+OLDEST_IN_LANES = f"SELECT min(due_at) FROM ({_OLDEST_OF_EACH_LANE}) lanes"
+"""Since when the first of those that wait has been due."""
+
+# Lanes are tried one by one, as the LIMIT asks for more: whoever needs one lane only leaves the others alone. They keep
+# workers apart; that each transfer is credited once is the row lock's and the state's work.
+_DUE = f"""
+SELECT t.id AS item, t.due_at AS position, t.recipient_account_id AS account_id, t.amount, s.id AS against
+  FROM (
+    SELECT due.*
+      FROM (
+        SELECT lane
+          FROM (SELECT * FROM ({_OLDEST_OF_EACH_LANE}) lanes WHERE due_at <= %(now)s ORDER BY due_at, id OFFSET 0) oldest_first
+         WHERE pg_try_advisory_xact_lock({_ADVISORY_CLASS}, lane)) mine
+     CROSS JOIN LATERAL (
+       SELECT id, due_at, recipient_account_id, amount, currency FROM payments_transfer
+        WHERE state = 'authorised' AND {_LANE} = mine.lane AND due_at <= %(now)s
+        ORDER BY due_at, id
+        LIMIT %(limit)s
+          FOR UPDATE SKIP LOCKED) due
+     LIMIT %(limit)s) t
+  LEFT JOIN (
+    SELECT s.id, a.code FROM wallet_account s JOIN wallet_asset a ON a.id = s.asset_id
+     WHERE s.kind = %(in_transit)s AND s.owner_id IS NULL AND s.scope = '' AND s.slot = 0) s ON s.code = t.currency
+"""
+
+_SETTLE = """
+UPDATE payments_transfer t
+   SET state = 'settled', settled_entry_id = p.entry_id, ended_at = p.recorded_at
+  FROM posted p
+ WHERE t.id = p.item AND t.state = 'authorised'
+RETURNING 1
+"""
+
 _CLAIM = """
 SELECT count(*), array_agg(id)::text
   FROM (SELECT id FROM payments_transfer
-         WHERE state = %(state)s AND due_at <= %(now)s
+         WHERE state = 'returning' AND due_at <= %(now)s
          ORDER BY due_at, id
          LIMIT %(limit)s
            FOR UPDATE SKIP LOCKED) due
@@ -42,7 +94,7 @@ SELECT count(*), array_agg(id)::text
 
 # The ids are named as a list, not joined: a batch is looked up by key, however many transfers there have ever been.
 _LEGS = """
-SELECT t.id AS item, row_number() OVER (ORDER BY t.due_at, t.id) AS position, t.{credited} AS account_id, t.amount,
+SELECT t.id AS item, row_number() OVER (ORDER BY t.due_at, t.id) AS position, t.sender_account_id AS account_id, t.amount,
        t.id AS subject, s.id AS against
   FROM payments_transfer t
   JOIN (SELECT s.id, a.code FROM wallet_account s JOIN wallet_asset a ON a.id = s.asset_id
@@ -50,17 +102,18 @@ SELECT t.id AS item, row_number() OVER (ORDER BY t.due_at, t.id) AS position, t.
  WHERE t.id = ANY(%(ids)s::uuid[])
 """
 
-_ACCOUNTS = "SELECT t.{credited} FROM payments_transfer t WHERE t.id = ANY(%(ids)s::uuid[])"
+_ACCOUNTS = "SELECT t.sender_account_id FROM payments_transfer t WHERE t.id = ANY(%(ids)s::uuid[])"
 
 _SENT_ON = """
 SELECT t.id AS item, (t.authorised_at AT TIME ZONE %(zone)s)::date AS day
   FROM payments_transfer t WHERE t.id = ANY(%(ids)s::uuid[])
 """
 
-_END = """
+_RETURN = """
 UPDATE payments_transfer t
-   SET state = %(ended)s, {entry} = p.entry_id, ended_at = %(set_recorded_at)s
-  FROM posted p WHERE t.id = p.item AND t.id = ANY(%(ids)s::uuid[])
+   SET state = 'returned', returned_entry_id = p.entry_id, ended_at = %(set_recorded_at)s
+  FROM posted p
+ WHERE t.id = p.item AND t.id = ANY(%(ids)s::uuid[]) AND t.state = 'returning'
 """
 
 _REFUSED = """
@@ -80,25 +133,20 @@ class Settled:
 
     @property
     def worked(self) -> int:
-        """How many rows were taken; less than a batch means that nothing more was due."""
+        """How many rows were taken; none means that nothing is due but what others are at."""
         return self.ended + self.refused
 
 
 def settle_due(*, limit: int = BATCH) -> Settled:
     """One batch of due transfers, credited in one transaction; refused ones are set on their way back."""
     with transaction.atomic(durable=True):
-        claimed, ids = _claim(State.AUTHORISED, limit)
-        if not claimed:
-            return Settled(ended=0, refused=0)
-        refused = _credit(
-            claimed,
-            ids,
+        result = post_credits(
             kind=TRANSFER_SETTLED,
-            ended=State.SETTLED,
-            credited="recipient_account_id",
-            entry="settled_entry_id",
+            credits=_DUE,
+            params={"now": clock.now(), "limit": limit, "in_transit": IN_TRANSIT.code},
+            then=[_SETTLE],
         )
-        if refused:
+        if result.refused:
             with connection.cursor() as cursor:
                 cursor.execute(
                     _REFUSED,
@@ -106,11 +154,11 @@ def settle_due(*, limit: int = BATCH) -> Settled:
                         "returning": State.RETURNING,
                         "authorised": State.AUTHORISED,
                         "now": clock.now(),
-                        "ids": list(refused),
-                        "reasons": list(refused.values()),
+                        "ids": list(result.refused),
+                        "reasons": list(result.refused.values()),
                     },
                 )
-    return Settled(ended=claimed - len(refused), refused=len(refused))
+    return Settled(ended=result.posted, refused=len(result.refused))
 
 
 def return_refused(*, limit: int = BATCH) -> Settled:
@@ -119,21 +167,26 @@ def return_refused(*, limit: int = BATCH) -> Settled:
     One that the sender's wallet cannot take either stays RETURNING and is tried again later; an operator sees it.
     """
     with transaction.atomic(durable=True):
-        claimed, ids = _claim(State.RETURNING, limit)
+        claimed, ids = _claim(limit)
         if not claimed:
             return Settled(ended=0, refused=0)
-        refused = _credit(
-            claimed,
-            ids,
+        result = post_set(
             kind=TRANSFER_RETURNED,
-            ended=State.RETURNED,
-            credited="sender_account_id",
-            entry="returned_entry_id",
+            legs=_LEGS,
+            accounts=_ACCOUNTS,
+            params={"ids": ids, "in_transit": IN_TRANSIT.code, "zone": clock.business_zone().key},
+            paired=True,
+            then=[_RETURN],
             counted_on=_SENT_ON,
         )
-        if refused:
-            Transfer.objects.filter(id__in=list(refused)).update(due_at=clock.now() + RETRY_RETURN_AFTER)
-    return Settled(ended=claimed - len(refused), refused=len(refused))
+        if result.posted + len(result.refused) != claimed:
+            raise LedgerFault(
+                f"Of {claimed} transfers {result.posted} went back and {len(result.refused)} were refused; the rest names "
+                "a currency that has no account in transit."
+            )
+        if result.refused:
+            Transfer.objects.filter(id__in=list(result.refused)).update(due_at=clock.now() + RETRY_RETURN_AFTER)
+    return Settled(ended=result.posted, refused=len(result.refused))
 
 
 def settle_everything_due(*, batches: int = 50) -> int:
@@ -143,34 +196,14 @@ def settle_everything_due(*, batches: int = 50) -> int:
         for _ in range(batches):
             done = work()
             ended += done.ended
-            if done.worked < BATCH:
+            if not done.worked:
                 break
     return ended
 
 
-def _claim(state: State, limit: int) -> tuple[int, str]:
-    """How many were claimed, and their ids as the literal of an array: they only go back to the database."""
+def _claim(limit: int) -> tuple[int, str]:
+    """How many go back, and their ids as the literal of an array: they only return to the database."""
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"state": state, "now": clock.now(), "limit": limit})
+        cursor.execute(_CLAIM, {"now": clock.now(), "limit": limit})
         count, ids = cursor.fetchone()
         return count, ids or "{}"
-
-
-def _credit(
-    claimed: int, ids: str, *, kind: EntryKind, ended: State, credited: str, entry: str, counted_on: str | None = None
-) -> dict[UUID, str]:
-    result = post_set(
-        kind=kind,
-        legs=_LEGS.format(credited=credited),
-        accounts=_ACCOUNTS.format(credited=credited),
-        params={"ids": ids, "in_transit": IN_TRANSIT.code, "ended": ended, "zone": clock.business_zone().key},
-        paired=True,
-        then=[_END.format(entry=entry)],
-        counted_on=counted_on,
-    )
-    if result.posted + len(result.refused) != claimed:
-        raise LedgerFault(
-            f"Of {claimed} due transfers {result.posted} were credited and {len(result.refused)} refused; the rest names a "
-            "currency that has no account in transit."
-        )
-    return result.refused

@@ -290,7 +290,7 @@ def _write(kind: EntryKind, statement: str, params: SqlParameters) -> tuple[int,
             f"{kind.code}: {planned} legs and {captured} captures were planned, {moved} and {holds} written; a leg names "
             "an unknown account, an account has two legs against the caller's word, or a hold has not that much left."
         )
-    _check_flows(kind, flows or [])
+    check_flows(kind, flows or [])
     return posted, moved
 
 
@@ -369,7 +369,8 @@ def _write_statement(
     )
 
 
-def _check_flows(kind: EntryKind, flows: Sequence[str]) -> None:
+def check_flows(kind: EntryKind, flows: Sequence[str]) -> None:
+    """Compares what was written ("account kind, asset id, sign, most decimals") with the flow. Raises LedgerFault."""
     for flow in flows:
         account_kind, asset_id, sign, decimals = flow.split(" ")
         asset = asset_by_id(int(asset_id))

@@ -138,7 +138,7 @@ def test_a_due_transfer_that_no_account_in_transit_covers_stops_its_set_and_is_n
     a_transfer(sender, recipient)
     a_transfer(sender, recipient)
     Transfer.objects.filter(id=Transfer.objects.earliest("id").id).update(currency="USD")
-    with nothing_changes(), pytest.raises(LedgerFault, match="no account in transit"):
+    with nothing_changes(), pytest.raises(LedgerFault, match="taken from is no folded one"):
         settlement.settle_everything_due()
 
 
