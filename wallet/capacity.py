@@ -164,7 +164,7 @@ def standing(place: Place) -> Standing | None:
 
 def _take_of_one_slot(place: Place, amount: Decimal, total: Decimal) -> bool:
     """Of one slot, if one has room. A row it waited for in vain is let go with the savepoint: all slots are locked in order."""
-    values = {
+    values: SqlParameters = {
         "amount": amount,
         "total": total,
         "slots": place.kind.slots,

@@ -55,6 +55,10 @@ BEGIN
         VALUES (payer, paid.last_sequence, entry, paid.asset_id, -amount, paid.balance, subject, paid.at, paid.at, tx),
                (payee, nextval('wallet_folded_sequence'), entry, paid.asset_id, amount, NULL, subject, paid.at, paid.at,
                 tx);
+    INSERT INTO wallet_usage AS u (account_id, usage_class, day, amount, count)
+        VALUES (payer, 'transfer', (paid.at AT TIME ZONE 'Asia/Shanghai')::date, amount, 1)
+        ON CONFLICT (account_id, usage_class, day)
+        DO UPDATE SET amount = u.amount + excluded.amount, count = u.count + 1;
     RETURN entry;
 END $$
 """
