@@ -18,7 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
@@ -53,11 +53,12 @@ class Place:
 
     def take(self, deadline: float | None) -> None:
         """This thread works here: the connection becomes its own."""
-        if self.connection is None:
-            self.connection = connections.create_connection(DEFAULT_DB_ALIAS)
-            self.connection.inc_thread_sharing()
-        self.connection.deadline = deadline
-        connections[DEFAULT_DB_ALIAS] = self.connection
+        connection = self.connection
+        if connection is None:
+            connection = self.connection = cast(DatabaseWrapper, connections.create_connection(DEFAULT_DB_ALIAS))
+            connection.inc_thread_sharing()
+        connection.deadline = deadline
+        connections[DEFAULT_DB_ALIAS] = connection
 
     def give_up(self) -> None:
         """The connection stays for whoever comes next, with its usual limits."""

@@ -6,11 +6,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("SUPERAPP_PROCESS", "web")
 
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 from config.engines import ensure_running
 
 ensure_running()
 site = get_wsgi_application()
+# Reads the addresses now, and with them the schema: the first request has no more time than any other.
+get_resolver().check()
 
 from config.admission import Gate  # noqa: E402  these two stand behind the settings, which say where counters are kept
 from superapp import doorbell  # noqa: E402

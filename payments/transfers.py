@@ -198,7 +198,7 @@ class _Sending:
             _INSERT_SQL,
             (
                 row.id, row.thread_id, row.sender_id, row.recipient_id, row.sender_account_id, row.recipient_account_id,
-                row.amount, row.currency, row.note, row.state.value, row.authorised_at, row.due_at, row.sent_entry_id,
+                row.amount, row.currency, row.note, State.AUTHORISED.value, row.authorised_at, row.due_at, row.sent_entry_id,
             ),
             answers=False,
         )  # fmt: skip

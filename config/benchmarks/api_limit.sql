@@ -39,6 +39,9 @@ BEGIN
                                 recorded_at, tx)
         VALUES (paid.id, paid.last_sequence, entry, paid.asset_id, -amount, paid.balance, transfer, paid.at, paid.at, tx),
                (transit, nextval('wallet_folded_sequence'), entry, paid.asset_id, amount, NULL, transfer, paid.at, paid.at, tx);
+    INSERT INTO wallet_usage AS u (account_id, usage_class, day, amount, count) VALUES (paid.id, 'transfer', today, amount, 1)
+        ON CONFLICT (account_id, usage_class, day)
+        DO UPDATE SET amount = u.amount + excluded.amount, count = u.count + excluded.count;
     INSERT INTO payments_transfer (id, thread_id, sender_id, recipient_id, sender_account_id, recipient_account_id, amount,
                                    currency, note, state, return_reason, authorised_at, due_at, sent_entry_id)
         VALUES (transfer, thread, payer, payee, paid.id, target, amount, currency, note, 'authorised', '', paid.at, paid.at,

@@ -8,10 +8,12 @@ os.environ.setdefault("SUPERAPP_PROCESS", "web")
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 from config.admission import Gate
 
 get_wsgi_application()  # sets up; some apps insist on their middleware then
 settings.MIDDLEWARE = []
 settings.ROOT_URLCONF = "config.benchmarks.bare_views"
+get_resolver().check()
 application = Gate(WSGIHandler())

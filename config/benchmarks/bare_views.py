@@ -127,6 +127,6 @@ class View(GraphQLView[Any, None]):
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
-    extensions=[lambda: ParserCache(maxsize=MEMORY), lambda: ValidationCache(maxsize=MEMORY)],  # type: ignore[list-item]
+    extensions=[lambda: ParserCache(maxsize=MEMORY), lambda: ValidationCache(maxsize=MEMORY)],
 )
 urlpatterns = [path("graphql/", csrf_exempt(View.as_view(schema=schema)))]

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, cast
 
 import psycopg
@@ -12,8 +13,9 @@ import pytest
 from django.db import connection, connections, transaction
 from django.db.utils import OperationalError
 
-from config.admission import Gate
-from config.engines.backend.base import DatabaseWrapper, DeadlinePassed
+from config.admission import REQUEST_SECONDS, WAIT_SECONDS, Gate
+from config.engines.backend.base import WEB_LOCK_SECONDS, WEB_STATEMENT_SECONDS, DatabaseWrapper, DeadlinePassed
+from config.settings.database import SESSION_LIMITS
 from tests.databases import TestDatabase
 from tests.waiting import wait_until
 
@@ -52,12 +54,16 @@ def test_one_is_at_work_and_who_waits_is_let_in_in_the_order_of_coming(committed
         answers = []
         for number in range(4):
             answers.append(pool.submit(asking, gate, f"/{number}"))
-            wait_until(lambda number=number: len(held.let_in) + len(gate._waiting) == number + 1, what="its turn")
+            wait_until(partial(_have_come, held, gate, number + 1), what="its turn")
         assert held.let_in == ["/0"]
         assert asking_needs_no_place(gate, held)
         held.let_go.set()
         assert {answer.result()[0] for answer in answers} == {"200 OK"}
     assert held.let_in[:1] + held.let_in[2:] == ["/0", "/1", "/2", "/3"]
+
+
+def _have_come(held: Held, gate: Gate, count: int) -> bool:
+    return len(held.let_in) + len(gate._waiting) == count
 
 
 def asking_needs_no_place(gate: Gate, held: Held) -> bool:
@@ -186,3 +192,10 @@ def test_a_kept_session_is_looked_at_without_asking_and_an_ended_one_is_replaced
     with psycopg.connect(committed_db.url, autocommit=True) as owner:
         owner.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
     assert not connection.is_usable()
+
+
+def test_a_deadline_lowers_the_limits_that_web_sessions_have() -> None:
+    web = SESSION_LIMITS["web"]
+    assert (web["statement_timeout"], web["lock_timeout"], web["connect_timeout"]) == ("1500ms", "1s", 1)
+    assert (WEB_STATEMENT_SECONDS, WEB_LOCK_SECONDS) == (1.5, 1.0)
+    assert WAIT_SECONDS < REQUEST_SECONDS < 2

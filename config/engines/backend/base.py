@@ -122,11 +122,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _rollback(self) -> None:
         """Rolls back, and with it whatever limits were lowered since the transaction began."""
         self._limited_to_seconds = math.inf
-        super()._rollback()
+        super()._rollback()  # type: ignore[misc]
 
     def _savepoint_rollback(self, sid: str) -> None:
         self._limited_to_seconds = math.inf
-        super()._savepoint_rollback(sid)
+        super()._savepoint_rollback(sid)  # type: ignore[misc]
 
     def _left_seconds(self) -> float:
         left = (self.deadline or math.inf) - time.monotonic()
