@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def guess(token: str, number: int) -> int:
 def test_of_many_guesses_at_a_code_at_once_no_more_are_looked_at_than_is_allowed() -> None:
     token = sign_up_pending()
 
-    answers = at_once([lambda number=number: guess(token, number) for number in range(GUESSES)], threads=20)
+    answers = at_once([partial(guess, token, number) for number in range(GUESSES)], threads=20)
 
     counted = Counter(answers)
     looked_at = GUESSES - counted[429]
@@ -136,7 +137,7 @@ def test_signing_in_gives_the_browser_a_session_that_nobody_could_have_given_it(
     assert planted.cookies["sessionid"].value != key
 
     thief = Client()
-    thief.cookies["sessionid"] = key
+    thief.cookies["sessionid"] = str(key)
     assert thief.get("/_allauth/browser/v1/auth/session").status_code == 401
 
 
