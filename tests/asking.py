@@ -11,7 +11,12 @@ from tests.factories import session_token_for
 
 def ask(person: User | None, query: str, **variables: object) -> dict[str, Any]:
     """The whole answer to one operation: `data`, and `errors` when there are any. `person` None: nobody signed in."""
-    headers = {"X-Session-Token": session_token_for(person)} if person else {}
+    return asked_with(session_token_for(person) if person else None, query, **variables)
+
+
+def asked_with(token: str | None, query: str, **variables: object) -> dict[str, Any]:
+    """The whole answer to one operation that brings this session token."""
+    headers = {"X-Session-Token": token} if token else {}
     response = Client(headers={"host": "localhost"}).post(
         "/graphql/", json.dumps({"query": query, "variables": variables}), "application/json", headers=headers
     )

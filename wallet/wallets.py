@@ -9,16 +9,26 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 
+from superapp.prepared import run
 from wallet.accounts import account_of, currency_asset, open_account
 from wallet.errors import WalletNotOpen
 from wallet.flows import WALLET
-from wallet.models import Account
+from wallet.models import Account, Asset
 
 PendingOf = Callable[[Sequence[UUID]], Mapping[UUID, Decimal]]
 
 _pending: list[PendingOf] = []
+
+_ACCOUNT, _ASSET = Account._meta.concrete_fields, Asset._meta.concrete_fields
+
+_WALLETS_SQL = f"""
+    SELECT {", ".join(f"a.{field.column}" for field in _ACCOUNT)}, {", ".join(f"s.{field.column}" for field in _ASSET)}
+    FROM wallet_account a JOIN wallet_asset s ON s.id = a.asset_id
+    WHERE a.owner_id = %s::uuid AND a.kind = %s::text AND NOT a.folded ORDER BY a.id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,16 @@ def wallet_of(*, owner_id: UUID, currency: str) -> Account:
 def accounts_of(owner_id: UUID) -> QuerySet[Account]:
     """Everything the person holds, oldest first."""
     return Account.objects.filter(owner_id=owner_id, folded=False).select_related("asset").order_by("id")
+
+
+def wallets_of(owner_id: UUID) -> list[Account]:
+    """The person's wallets with their assets, oldest first; one prepared statement."""
+    found = []
+    for row in run(_WALLETS_SQL, (owner_id, WALLET.code)):
+        account = Account.from_db(DEFAULT_DB_ALIAS, [field.attname for field in _ACCOUNT], row[: len(_ACCOUNT)])
+        account.asset = Asset.from_db(DEFAULT_DB_ALIAS, [field.attname for field in _ASSET], row[len(_ACCOUNT) :])
+        found.append(account)
+    return found
 
 
 def positions(accounts: Sequence[Account]) -> list[Position]:

@@ -1,20 +1,22 @@
 """No list of the API asks the database a question per row: more of everything, as many statements."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
-import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from funds import catalogue
+from superapp.graphql.relay import node_id
 from superapp.models import User
 from tests.api.queries import count_queries
-from tests.asking import data_of
-from tests.factories import a_payer, a_top_up, a_transfer
+from tests.asking import asked_with, data_of
+from tests.factories import PIN, a_payer, a_person, a_top_up, a_transfer, session_token_for
 from tests.funds.scenes import a_fund, buy
-from wallet import wallets
-
-pytestmark = pytest.mark.django_db
+from wallet import small_payments, wallets
 
 LISTS = {
     "wallets": "{ viewer { wallets { balance { amount } pending { amount } account { id } } } }",
@@ -58,7 +60,7 @@ def cost(ask: Callable[[], object]) -> int:
     return len(queries)
 
 
-def test_lists_cost_as_many_queries_however_long_they_are() -> None:
+def test_lists_cost_as_many_queries_however_long_they_are(db: None) -> None:
     person = a_payer("100.00")
     costs: list[dict[str, int]] = []
     for number in range(1, 3):
@@ -68,3 +70,55 @@ def test_lists_cost_as_many_queries_however_long_they_are() -> None:
         assert None not in data_of(person, NODES, ids=ids)["nodes"]
         costs[-1]["nodes"] = cost(partial(data_of, person, NODES, ids=ids))
     assert costs[0] == costs[1]
+
+
+SEND = """mutation S($input: SendMoneyInput!) { sendMoney(input: $input) { __typename
+  ... on UserError { code } ... on SendMoneySuccess { transfer { id recipient { displayName } } fee { amount } } } }"""
+BALANCE = "{ viewer { wallets { balance { amount } available { amount } held { amount } } } }"
+
+
+def round_trips(ask: Callable[[], object]) -> list[str]:
+    """How each statement begins that the server is sent, transactions included; after one run for what is remembered."""
+    ask()
+    with CaptureQueriesContext(connection) as queries:
+        ask()
+    return [query["sql"].split()[0] for query in queries]
+
+
+def sending(sender: User, recipient: User, **other: object) -> Callable[[], object]:
+    token = session_token_for(sender)
+
+    def send() -> object:
+        asked = {
+            "to": {"id": node_id("Person", recipient.pk)},
+            "amount": {"amount": "1.00", "currency": "CNY"},
+            "idempotencyKey": str(uuid4()),
+        }
+        answer = asked_with(token, SEND, input=asked | other)
+        assert answer["data"]["sendMoney"]["__typename"] == "SendMoneySuccess", answer
+        return answer
+
+    return send
+
+
+def test_sending_money_makes_nine_round_trips_without_a_pin(committed_db: object) -> None:
+    ann, ben = a_payer("100.00"), a_person()
+    small_payments.choose(user_id=ann.pk, amount=Decimal("20.00"), currency="CNY", pin=PIN)
+    person, parties = ["SELECT"], ["SELECT"]
+    key, small_payment, lock, postings, transfer = ["INSERT"], ["UPDATE"], ["SELECT"], ["WITH"], ["INSERT"]
+    assert round_trips(sending(ann, ben)) == [
+        *person, *parties, "BEGIN", *key, *small_payment, *lock, *postings, *transfer, "COMMIT",
+    ]  # fmt: skip
+
+
+def test_a_pin_adds_a_look_for_the_key_and_six_round_trips_of_its_own(committed_db: object) -> None:
+    ann, ben = a_payer("100.00"), a_person()
+    look, line, counted, cleared, left = ["SELECT"], ["SELECT"], ["BEGIN", "UPDATE", "COMMIT"], ["UPDATE"], ["SELECT"]
+    assert round_trips(sending(ann, ben, pin=PIN)) == [
+        "SELECT", *look, *line, *counted, *cleared, *left, "SELECT", "BEGIN", "INSERT", "SELECT", "WITH", "INSERT", "COMMIT",
+    ]  # fmt: skip
+
+
+def test_a_balance_is_two_round_trips(committed_db: object) -> None:
+    token = session_token_for(a_payer("100.00"))
+    assert round_trips(lambda: asked_with(token, BALANCE)) == ["SELECT", "SELECT"]

@@ -26,6 +26,7 @@ KEYS = {
         ("ledger", ["--rows", "16", "--workers", "2"], ["spread out", "everyone pays one"]),
         ("settlement", ["--rows", "200", "--workers", "1"], ["1 worker"]),
         ("income", ["--rows", "200", "--workers", "2"], ["2 workers"]),
+        ("api", ["--rows", "32", "--workers", "1"], ["send, no PIN", "send, PIN", "balance"]),
     ],
 )
 def test_a_benchmark_prints_its_figures_and_leaves_nothing_behind(

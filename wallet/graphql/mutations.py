@@ -83,7 +83,7 @@ class Mutation:
     def open_wallet(self, info: Info, input: OpenWalletInput) -> OpenWalletSuccess:
         """Opens the viewer's wallet in a currency; asking again changes nothing."""
         account = wallets.open_wallet(owner_id=signed_in(info).pk, currency=input.currency)
-        return OpenWalletSuccess(wallet=Wallet.of(wallets.positions([account])[0]))
+        return OpenWalletSuccess(wallet=Wallet.of(account, [account]))
 
     @mutation(raises=[errors.WalletNotOpen, errors.LimitExceeded], moves_money=True, calls=[top_ups.top_up])
     def top_up(self, info: Info, input: TopUpInput) -> TopUpSuccess:

@@ -24,7 +24,6 @@ from superapp.graphql.relay import (
 )
 from superapp.models import User
 from wallet import activity, pins, small_payments, top_ups, wallets
-from wallet.flows import WALLET
 from wallet.graphql.types import Account, ActivityItem, SmallPayments, TopUp, Wallet
 
 TOP_UP_CURSORS = Cursors(name="topUps", types=(UUID,))
@@ -58,8 +57,8 @@ class WalletFields(ViewerFields):
 
     @strawberry.field(description="The viewer's wallets, one for each currency, oldest first.")
     def wallets(self) -> list[Wallet]:
-        accounts = wallets.accounts_of(self.person.pk).filter(kind=WALLET.code)
-        return [Wallet.of(position) for position in wallets.positions(list(accounts))]
+        page = wallets.wallets_of(self.person.pk)
+        return [Wallet.of(row, page) for row in page]
 
     @strawberry.field(description="Everything the viewer holds: wallets and fund shares, oldest first.")
     def accounts(self) -> list[Account]:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import strawberry
 
+from superapp.graphql.context import Info
 from superapp.graphql.people import Person
 from superapp.graphql.relay import Node, node_id
 from superapp.graphql.scalars import Amount, CurrencyCode, Money
@@ -17,7 +18,7 @@ from wallet import models, small_payments
 from wallet.activity import Item
 from wallet.flows import AccountKind as AccountKindRow
 from wallet.flows import EntryKind, account_kinds, entry_kinds
-from wallet.wallets import Position
+from wallet.wallets import Position, positions
 
 
 def _enum(name: str, description: str, kinds: Sequence[AccountKindRow | EntryKind]) -> Any:
@@ -77,26 +78,41 @@ class Account(Node):
 
 @strawberry.type(description="A person's money in one currency: balance = available + held.")
 class Wallet:
-    account: Account = strawberry.field(description="The account behind it, with an id of its own.")
+    row: strawberry.Private[models.Account]
+    page: strawberry.Private[Sequence[models.Account]]
+    """The wallets that were read together with this one: what is on its way to them is read together too."""
+
     currency: CurrencyCode = strawberry.field(description="The currency.")
     balance: Money = strawberry.field(description="All of it.")
     available: Money = strawberry.field(description="What can be spent now.")
     held: Money = strawberry.field(description="What is set aside for something under way.")
-    pending: Money = strawberry.field(
-        description="What others have sent and has not arrived; no part of the balance yet."
-    )
+
+    @strawberry.field(description="The account behind it, with an id of its own.")
+    def account(self, info: Info) -> Account:
+        return Account.of(self._position(info))
+
+    @strawberry.field(description="What others have sent and has not arrived; no part of the balance yet.")
+    def pending(self, info: Info) -> Money:
+        return Money.of(self._position(info).pending, self.currency)
+
+    def _position(self, info: Info) -> Position:
+        read = (Wallet, tuple(account.id for account in self.page))
+        if read not in info.context.memo:
+            info.context.memo[read] = {position.account.id: position for position in positions(self.page)}
+        position: Position = info.context.memo[read][self.row.id]
+        return position
 
     @classmethod
-    def of(cls, position: Position) -> "Wallet":
-        """The wallet as it stands."""
-        currency = position.account.asset.code
+    def of(cls, row: models.Account, page: Sequence[models.Account]) -> "Wallet":
+        """The wallet of an account as it was read, and those it was read together with."""
+        currency = row.asset.code
         return cls(
-            account=Account.of(position),
+            row=row,
+            page=page,
             currency=CurrencyCode(currency),
-            balance=Money.of(position.balance, currency),
-            available=Money.of(position.available, currency),
-            held=Money.of(position.held, currency),
-            pending=Money.of(position.pending, currency),
+            balance=Money.of(row.balance, currency),
+            available=Money.of(row.balance - row.held, currency),
+            held=Money.of(row.held, currency),
         )
 
 
