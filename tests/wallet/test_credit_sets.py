@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,12 +11,14 @@ from django.db import DatabaseError, connection, transaction
 from payments.flows import TRANSFER_RETURNED, TRANSFER_SENT, TRANSFER_SETTLED
 from superapp import clock
 from superapp.ids import uuid7
+from superapp.sql_files import SqlParameters
 from tests.interleaving import actors, in_a_transaction
 from tests.wallet.ledger_world import World, a_ledger, balance, everything, faults, postings_of
 from wallet import credit_sets, ledger
 from wallet.balances import balance_of
 from wallet.credit_sets import post_credits
 from wallet.errors import LedgerFault
+from wallet.flows import EntryKind
 from wallet.ledger_sets import SetResult
 from wallet.models import Account, JournalEntry, Posting
 
@@ -35,16 +36,18 @@ def a_world(*balances: str) -> World:
     return world
 
 
-def credit(world: World, rows: Sequence[tuple[int, str]], **options: Any) -> tuple[SetResult, list[UUID]]:
+def credit(
+    world: World, rows: Sequence[tuple[int, str]], *, kind: EntryKind = TRANSFER_SETTLED, then: Sequence[str] = ()
+) -> tuple[SetResult, list[UUID]]:
     items = [uuid7() for _ in rows]
-    params = {
+    params: SqlParameters = {
         "items": items,
         "wallets": [world.wallets[wallet] for wallet, _ in rows],
         "amounts": [Decimal(amount) for _, amount in rows],
         "against": world.in_transit,
     }
     with transaction.atomic():
-        return post_credits(**({"kind": TRANSFER_SETTLED, "credits": CREDITS, "params": params} | options)), items
+        return post_credits(kind=kind, credits=CREDITS, params=params, then=then), items
 
 
 @pytest.mark.usefixtures("db")
@@ -174,7 +177,7 @@ def test_the_transactions_id_is_drawn_before_its_time_is_taken(monkeypatch: pyte
         return real()
 
     real = clock.now
-    monkeypatch.setattr(credit_sets.clock, "now", drawn)
+    monkeypatch.setattr(clock, "now", drawn)
     assert credit(world, [(0, "1.00")])[0].posted == 1
 
 
