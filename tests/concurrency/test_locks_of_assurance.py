@@ -116,9 +116,7 @@ def test_an_account_is_frozen_behind_the_payment_that_is_under_way_and_before_th
     freezes.lift(case_id=case.pk, by=User.objects.get(accounts=account), reason="a test")
 
 
-SEATS = capacity.declare_capacity(
-    "test.locks", used_sql="SELECT '', NULL::date, 0 WHERE false", doc="A test's.", decimals=0
-)
+SEATS = capacity.CapacityKind(code="test.locks", used_sql="", doc="A test's, not declared.", slots=1, decimals=0)
 
 
 @forces("capacity")
