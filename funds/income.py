@@ -61,10 +61,16 @@ class Worked:
 
 
 def open_due_runs() -> list[UUID]:
-    """Opens the runs that are due, of every fund, and names all that are unfinished, oldest day first."""
+    """Opens the runs that are due, of every fund, and names all that are unfinished, oldest day first.
+
+    A fund whose run cannot be opened is logged and left for later; the others go on.
+    """
     for fund in Fund.objects.order_by("code"):
-        _open_next_day(fund)
-        _open_corrections(fund)
+        try:
+            _open_next_day(fund)
+            _open_corrections(fund)
+        except FAULTS_OF_A_RUN:
+            log.exception("income run not opened", extra={"fund": fund.code})
     return list(runs.unfinished().filter(kind=KIND).values_list("pk", flat=True))
 
 

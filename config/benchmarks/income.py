@@ -68,22 +68,27 @@ BATCHES_SQL = """
 """
 
 
-def measure(*, rows: int = ROWS, workers: int = WORKERS, rounds: int) -> Figures:
-    """Measures so many days of `rows` holders, paid by `workers` processes."""
+def measure(*, rows: int = ROWS, workers: int = WORKERS, rounds: int, history: int = 0) -> Figures:
+    """Measures so many days of `rows` holders, paid by `workers` processes, after `history` days of plain postings."""
     with database.own_database() as url:
         database.define(LIMIT_SQL)
-        fund = _build_world(rows)
+        fund = _build_world(rows, history=history)
         with (
             clients(workers, environment={"DATABASE_URL": url}) as sessions,
             celery_workers(workers, url=url) as payers,
         ):
-            measured = _measure(fund, sessions, payers, count=workers, rows=rows, rounds=rounds)
+            measured = _measure(fund, sessions, payers, count=workers, rows=rows, rounds=rounds, history=history)
         return Figures(
             benchmark="income",
             variants=[measured],
             peak_memory_mb=payers.peak_memory_mb,
             hot_share=hot_share(),
-            facts={"workers": workers, "batch": INCOME_BATCH_ACCOUNTS.now(fund.code).value, "days": rounds + 1},
+            facts={
+                "workers": workers,
+                "batch": INCOME_BATCH_ACCOUNTS.now(fund.code).value,
+                "days": rounds + 1,
+                "history": history,
+            },
         )
 
 
@@ -99,7 +104,9 @@ def call_limit(
         )
 
 
-def _measure(fund: Fund, sessions: Clients, payers: Workers, *, count: int, rows: int, rounds: int) -> Measured:
+def _measure(
+    fund: Fund, sessions: Clients, payers: Workers, *, count: int, rows: int, rounds: int, history: int
+) -> Measured:
     asset = catalogue.share_asset(fund)
     with connection.cursor() as cursor:
         size = INCOME_BATCH_ACCOUNTS.now(fund.code).value
@@ -112,7 +119,9 @@ def _measure(fund: Fund, sessions: Clients, payers: Workers, *, count: int, rows
     }
 
     def limit() -> float:
-        at = clock.start_of(_day_to_pay(fund) + timedelta(days=1)) - timedelta(seconds=1)
+        return pay_plainly(clock.start_of(_day_to_pay(fund) + timedelta(days=1)) - timedelta(seconds=1))
+
+    def pay_plainly(at: datetime) -> float:
         return sessions.run(
             f"{__name__}:{call_limit.__name__}",
             [{**fixed, "at": at, "batches": batches[number::count]} for number in range(count)],
@@ -124,6 +133,9 @@ def _measure(fund: Fund, sessions: Clients, payers: Workers, *, count: int, rows
         yields.publish(fund=fund, day=day, per_10k=PER_10K)
         return payers.work_until(lambda: _is_paid(fund, day), task=TASK, times=1)
 
+    for days_ago in range(history, 0, -1):
+        pay_plainly(clock.start_of(fund.first_day - timedelta(days=days_ago)) + AFTER_MIDNIGHT)
+    database.settle_down("wallet_account")
     for warm_up in (limit, ours):
         warm_up()
     return in_turns(f"{count} worker{'s' if count > 1 else ''}", rows=rows, rounds=rounds, limit=limit, ours=ours)
@@ -138,8 +150,8 @@ def _is_paid(fund: Fund, day: date) -> bool:
     return FundDay.objects.filter(fund=fund, day=day, closed_by__isnull=False).exists()
 
 
-def _build_world(rows: int) -> Fund:
-    """A fund whose holders came yesterday, with 1,000 to 100,000 shares each."""
+def _build_world(rows: int, *, history: int = 0) -> Fund:
+    """A fund whose holders came yesterday, or before its history, with 1,000 to 100,000 shares each."""
     fund = catalogue.found_fund(
         code="BENCHMARK", name="Benchmark", currency="CNY", first_day=clock.today(), terms="None."
     )
@@ -154,7 +166,7 @@ def _build_world(rows: int) -> Fund:
         Account(
             kind=FUND.code,
             asset=asset,
-            last_recorded_at=clock.start_of(clock.today()) - timedelta(days=1),
+            last_recorded_at=clock.start_of(clock.today()) - timedelta(days=1 + history),
             created_at=clock.now(),
         ),
         each="superapp_user u",

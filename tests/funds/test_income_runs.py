@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from funds import catalogue, entitlement, income, income_batches, order_sets, yields
+from funds import catalogue, entitlement, income, income_batches, income_days, order_sets, yields
 from funds.errors import BackdatedIntoFrozenDay
 from funds.income_figures import Figures, figures_of
 from funds.models import Fund, FundDay, FundOrder
@@ -322,6 +322,36 @@ def test_a_run_that_fails_does_not_hold_up_the_others(
         assert [r.message for r in caplog.records if r.name == "funds.income"] == ["income run failed"] * sum(failed)
 
         monkeypatch.setattr(income_batches, "post_one", post_one)
+        scenes.pay_income()
+        assert scenes.is_paid(sick, "2013-07-02")
+    scenes.nothing_is_wrong()
+
+
+def test_a_fund_whose_run_cannot_be_opened_does_not_hold_up_the_others(
+    committed_db: TestDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sick, healthy = scenes.a_fund("2013-07-02", code="AILING"), scenes.a_fund("2013-07-02", code="SOUND")
+    for fund in (sick, healthy):
+        _a_holder(fund)
+    decimals_of = income_days.decimals_of
+
+    def failing(fund: Fund) -> int:
+        if fund == sick:
+            raise ValueError("the shares of this fund have no decimals")
+        return decimals_of(fund)
+
+    with scenes.on("2013-07-03", "09:00"):
+        for fund in (sick, healthy):
+            scenes.publish(fund, {"2013-07-02": "1.46"})
+        monkeypatch.setattr(income_days, "decimals_of", failing)
+        scenes.pay_income()
+        assert scenes.is_paid(healthy, "2013-07-02")
+        assert not Run.objects.filter(scope=sick.code).exists()
+        assert {record.message for record in caplog.records if record.name == "funds.income"} == {
+            "income run not opened"
+        }
+
+        monkeypatch.setattr(income_days, "decimals_of", decimals_of)
         scenes.pay_income()
         assert scenes.is_paid(sick, "2013-07-02")
     scenes.nothing_is_wrong()

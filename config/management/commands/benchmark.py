@@ -23,13 +23,18 @@ class Command(BaseCommand):
         parser.add_argument("--rows", type=int, help="rows of each measured run")
         parser.add_argument("--workers", type=int, help="processes that do the work at once")
         parser.add_argument("--rounds", type=int, default=5, help="rounds in which limit and path take turns (5)")
+        parser.add_argument(
+            "--history", type=int, help="income: days of postings that are there before the first round"
+        )
 
-    def handle(self, *, name: str, rows: int | None, workers: int | None, rounds: int, json: bool, **_: Any) -> None:
+    def handle(self, *, name: str, json: bool, **options: Any) -> None:
         """Measures and prints."""
-        sizes = {"rows": rows, "workers": workers, "rounds": rounds}
+        sizes: dict[str, int | None] = {size: options.get(size) for size in ("rows", "workers", "rounds", "history")}
         given = {size: number for size, number in sizes.items() if number is not None}
         if any(number < 1 for number in given.values()):
-            raise CommandError("--rows, --workers and --rounds are at least 1.")
+            raise CommandError("--rows, --workers, --rounds and --history are at least 1.")
+        if "history" in given and name != "income":
+            raise CommandError("Only the income benchmark takes --history.")
         signal.signal(signal.SIGTERM, _leave)
         figures = importlib.import_module(f"config.benchmarks.{name}").measure(**given)
         self.stdout.write(figures.as_table())
