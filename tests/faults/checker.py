@@ -71,10 +71,17 @@ def wait_until_final(rig: Rig, *, deadline_seconds: float = FINAL_WITHIN_SECONDS
     """Nothing is on its way any more."""
 
     def final() -> bool:
+        rig.look_after()
         with rig.owner() as session:
             return session.execute(OPEN).fetchone() == (0, 0, 0)
 
-    wait_until(final, deadline_seconds, what="the end of everything that was on its way")
+    try:
+        wait_until(final, deadline_seconds, what="the end of everything that was on its way")
+    except AssertionError as fault:
+        with rig.owner() as session:
+            left = session.execute(OPEN).fetchone()
+        fault.add_note(f"left: {left}; the worker said:\n{rig.log('worker')[-3000:]}")
+        raise
 
 
 def check(rig: Rig) -> Verdict:

@@ -45,8 +45,8 @@ MONEY = "superapp_idempotencykey"
 class Rig(Site):
     """A site, its engines and the proxy before its web."""
 
-    def __init__(self, folder: Path) -> None:
-        self.home = Home(folder / "l")
+    def __init__(self, folder: Path, *, engines: Path | None = None) -> None:
+        self.home = Home(engines or folder / "l")
         lifetime.ensure_running(self.home, ENGINES)
         url = self.home.database_url()
         logs = folder / "log"
@@ -83,6 +83,11 @@ class Rig(Site):
     def start_worker(self, name: str = "worker", *, processes: int = WORKER_PROCESSES, queue: str = QUEUE) -> None:
         """Listens to the one queue, whatever it posts to itself."""
         super().start_worker(name, processes=processes, queue=queue)
+
+    def look_after(self) -> None:
+        """Starts again what has ended by itself, as a supervisor does all the time."""
+        if any(process.poll() is not None for process in self.processes.values()):
+            self.serve()
 
     def begin_web(self, *, processes: int = WEB_PROCESSES) -> None:
         """Through the proxy."""
@@ -227,19 +232,18 @@ OTHERS = {
 
 
 @contextmanager
-def a_rig(folder: Path | None = None) -> Iterator[Rig]:
-    """A rig that serves, in a folder of its own unless one is given; all of it is ended and removed afterwards."""
-    own = folder or Path(tempfile.mkdtemp(prefix="rig-", dir=_roomy()))
+def a_rig(*, engines: Path | None = None) -> Iterator[Rig]:
+    """A rig that serves, in a folder of its own, its engines in the one named; all of it is ended and removed afterwards."""
+    own = Path(tempfile.mkdtemp(prefix="rig-", dir=_roomy()))
     own.chmod(0o755)
-    rig = Rig(own)
+    rig = Rig(own, engines=engines)
     try:
         rig.make_world()
         rig.serve()
         yield rig
     finally:
         rig.close()
-        if folder is None:
-            shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def _roomy() -> str | None:

@@ -1,0 +1,56 @@
+"""Messages tripled, shuffled, late and lost; a broker killed, emptied, fed with nonsense; two beats: only delay follows."""
+
+import pytest
+
+from tests.faults import checker, figures
+from tests.faults.conftest import Busy
+from tests.faults.meddler import QUEUE, a_task_with_nonsense, a_task_with_strange_arguments, an_unknown_task
+from tests.faults.rig import Rig
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+
+
+def test_every_message_tripled_shuffled_late_and_some_lost(rig: Rig, busy: Busy) -> None:
+    rig.meddler.meddling = True
+    try:
+        with busy() as clients:
+            clients.more(60)
+    finally:
+        rig.meddler.meddling = False
+    seen = rig.meddler.figures
+    figures.note(f"messages posted {seen['posted']}, lost {seen['lost']}, heard", seen["heard"], "")
+
+    assert seen["heard"] > seen["posted"] > 0
+
+
+def test_two_beats_a_broker_that_is_emptied_and_killed_and_messages_that_make_no_sense(rig: Rig, busy: Busy) -> None:
+    with busy() as clients:
+        rig.start_beat("second beat")
+        clients.more(15)
+        with rig.broker() as broker:
+            broker.lpush(QUEUE, an_unknown_task(), a_task_with_nonsense(), a_task_with_strange_arguments())
+        wait_until(
+            lambda: "payments.no_such_task" in rig.log("worker"), what="the worker's word on a task nobody knows"
+        )
+        clients.more(15)
+        rig.empty_broker()
+        clients.more(15)
+        rig.kill_valkey()
+        clients.more(15)
+        with figures.timed("broker killed and emptied: everything final after"):
+            clients.pause()
+            checker.wait_until_final(rig)
+        rig.kill("second beat")
+
+    assert rig.processes["worker"].poll() is None
+
+
+def test_bytes_that_are_no_message_end_a_worker_and_are_gone_when_it_is_started_again(rig: Rig, busy: Busy) -> None:
+    with busy() as clients:
+        clients.more(10)
+        with rig.broker() as broker:
+            broker.lpush(QUEUE, b"\xff\x00 no message")
+        wait_until(lambda: rig.processes["worker"].poll() is not None, what="the worker's end")
+        rig.serve()
+        clients.more(10)
