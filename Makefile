@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check bench clean requirements
+.PHONY: help install run demo test check bench soak clean requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,7 +21,7 @@ demo: $(VENV)/.development ## the story in this terminal: who pays whom, what th
 	@$(BIN)/python manage.py demo
 
 test: $(VENV)/.development ## all tests (ARGS="tests/wallet -k hold")
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --maxprocesses 2 --dist loadfile)
 
 check: $(VENV)/.development ## format, lint, types, import contracts, migrations, schema, deployment settings
 	@$(BIN)/ruff format --check .
@@ -41,6 +41,13 @@ check: $(VENV)/.development ## format, lint, types, import contracts, migrations
 
 bench: $(VENV)/.development ## all benchmarks, each with its limit beside it
 	@set -e; for name in ledger settlement income api; do $(BIN)/python manage.py benchmark $$name; done
+
+soak: $(VENV)/.development ## everything long: faults under load, hand edits, rings of accounts, deliberate bugs (ARGS="--moves 20000 --kills 30")
+	@$(BIN)/python -m tests.faults.soak $(or $(ARGS),--moves 20000 --kills 30)
+	@$(BIN)/python -m tests.faults.hand_edits --edits 200 --clean-runs 20
+	@$(BIN)/python -m tests.concurrency.cycles --seconds 60 --connections 64
+	@LEDGER_MACHINE_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/properties/test_ledger_machine.py --timeout 3600
+	@$(BIN)/python -m tests.deliberate_bugs
 
 clean: ## stop the embedded engines; remove .local (all data of this sandbox!) and .venv
 	@if [ -x $(BIN)/python ] && [ -d .local ]; then $(BIN)/python manage.py engines stop; fi
