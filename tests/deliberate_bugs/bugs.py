@@ -29,7 +29,7 @@ LOCKS = (
         breaks="Accounts are locked in the order of their ids.",
         file="wallet/ledger.py",
         was="    ORDER BY id\n    FOR NO KEY UPDATE\n",
-        becomes="    ORDER BY md5(id::text || pg_backend_pid()::text)\n    FOR NO KEY UPDATE\n",
+        becomes="    FOR NO KEY UPDATE\n",
         tests=("tests/concurrency/test_locks_of_money.py",),
     ),
     Bug(
