@@ -132,7 +132,7 @@ def _posting_sets(rings: Sequence[Sequence[UUID]]) -> Way:
         ring = list(dice.choice(rings))
         dice.shuffle(ring)
         pairs = list(itertools.pairwise([*ring, ring[0]]))  # round the whole ring, from anywhere
-        params = {
+        params: dict[str, Any] = {
             "items": [item for item in [uuid7() for _ in pairs] for _ in range(2)],
             "accounts": [account for pair in pairs for account in pair],
             "amounts": [Decimal("-0.01"), Decimal("0.01")] * len(pairs),

@@ -18,7 +18,7 @@ from tests.own_flows import BROUGHT_IN, MOVED, own_flows
 from tests.wallet.ledger_world import World, a_ledger, balance, faults
 from wallet import capacity, freezes, holds, ledger, reversals, sealing
 from wallet.assurance import AccountFreeze
-from wallet.errors import CapacityExhausted, HoldLapsed, ReversalDecided
+from wallet.errors import CapacityExhausted, HoldLapsed, LedgerFault, ReversalDecided
 from wallet.holds import CaptureHold, PlaceHold
 from wallet.ledger import Leg, Plan
 from wallet.models import Account, Hold, JournalEntry
@@ -93,7 +93,7 @@ def test_a_hold_that_the_sweep_is_lapsing_is_not_captured() -> None:
         second.waits_for(first)
         first.go_on()
         assert first.answer() == 1
-        with pytest.raises((HoldLapsed, ledger.LedgerFault)):
+        with pytest.raises((HoldLapsed, LedgerFault)):
             second.answer()
     assert balance(world.wallets[0]) == 10
     assert faults() == []
