@@ -13,7 +13,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.faults import checker
@@ -99,7 +99,7 @@ def _break_things(rig: Rig, clients: Clients, story: Story, given: argparse.Name
 class _Deck:
     """Every fault once, in chance's order, then all over again."""
 
-    def __init__(self, faults: dict[str, Fault], chance: random.Random) -> None:
+    def __init__(self, faults: Mapping[str, Fault], chance: random.Random) -> None:
         self.faults, self.chance = faults, chance
         self.left: list[str] = []
 

@@ -41,7 +41,7 @@ def _held(rig: Rig, key: str, statements: Sequence[str]) -> Iterator[None]:
     payer = rig.world.people[PAYER]
     with psycopg.connect(rig.database.url) as holder:
         for statement in statements:
-            holder.execute(statement, {"account": payer.account, "person": payer.id, "key": key})  # type: ignore[arg-type]
+            holder.execute(statement, {"account": payer.account, "person": payer.id, "key": key})
         yield
         holder.rollback()
 
