@@ -77,7 +77,8 @@ def _capacity(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
     for kind in kinds:
         cursor.execute(
             f"""
-            SELECT coalesce(c.scope, r.scope), nullif(coalesce(c.day, r.day), '-infinity'), coalesce(c.used, 0), coalesce(r.used, 0)
+            SELECT coalesce(c.scope, r.scope), nullif(coalesce(c.day, r.day), '-infinity'),
+                   coalesce(c.used, 0), coalesce(r.used, 0)
             FROM (SELECT scope, coalesce(day, '-infinity') AS day, sum(used) AS used
                   FROM wallet_capacity WHERE kind = %(kind)s GROUP BY 1, 2) c
             FULL JOIN (SELECT scope, coalesce(day, '-infinity'::date) AS day, sum(used) AS used

@@ -44,7 +44,7 @@ class Hand:
 
     dice: random.Random
 
-    def rows(self, statement: str, *values: object) -> list[Row]:
+    def rows(self, statement: str, *values: Any) -> list[Row]:
         """Runs a statement and answers what it yields."""
         with connection.cursor() as cursor:
             cursor.execute(statement, values)

@@ -187,7 +187,7 @@ def test_posting_during_verifications_gives_no_false_alarm(committed_db: None) -
     def looking() -> int:
         return sum(len(look(freeze=True).findings) + (seal_all() * 0) for _ in range(6))
 
-    answers = at_once([*(lambda n=n: pay(n) for n in range(4)), looking, looking])  # type: ignore[misc]
+    answers = at_once([*(lambda n=n: pay(n) for n in range(4)), looking, looking])
 
     assert answers == [0] * 6
     assert not AccountFreeze.objects.exists()
