@@ -33,14 +33,6 @@ LOCKS = (
         tests=("tests/concurrency/test_locks_of_money.py",),
     ),
     Bug(
-        name="claim-without-lock",
-        breaks="A worker that settles has claimed its transfers for itself.",
-        file="payments/settlement.py",
-        was="FOR UPDATE SKIP LOCKED",
-        becomes="",
-        tests=("tests/payments/test_settlement.py", "tests/concurrency/test_locks_of_money.py"),
-    ),
-    Bug(
         name="fund-door-without-lock",
         breaks="What is posted back into a fund keeps its day from being frozen.",
         file="funds/entitlement.py",
@@ -231,4 +223,99 @@ GUARDS = (
     ),
 )
 
-BUGS: tuple[Bug, ...] = (*LOCKS, *TIME_AND_SNAPSHOTS, *MONEY, *ONCE, *GUARDS)
+
+SETS_AND_DAYS = (
+    Bug(
+        name="credits-for-closed-accounts",
+        breaks="What is credited without a lock of its own is decided by the row as its last writer left it.",
+        file="wallet/credit_sets.py",
+        was="        WHERE a.id = b.account_id AND NOT a.folded AND NOT a.closed\n",
+        becomes="        WHERE a.id = b.account_id AND NOT a.folded\n",
+        tests=("tests/wallet/test_credit_sets.py", "tests/payments/test_settlement.py"),
+    ),
+    Bug(
+        name="a-set-in-any-order",
+        breaks="A set is its items one by one, in their order.",
+        file="wallet/credit_sets.py",
+        was="array_agg(c.item ORDER BY c.place) AS items",
+        becomes="array_agg(c.item ORDER BY c.place DESC) AS items",
+        tests=("tests/wallet/test_credit_sets.py", "tests/payments/test_settlement.py"),
+    ),
+    Bug(
+        name="income-falls-back-in-time",
+        breaks="An account somebody has written to since the recording time was taken is left to the way that locks.",
+        file="wallet/ledger_days.py",
+        was="AND a.last_recorded_at <= %(pay_recorded_at)s AND {condition}",
+        becomes="AND {condition}",
+        tests=("tests/wallet/test_ledger_days.py",),
+    ),
+)
+
+ASSURANCE = (
+    Bug(
+        name="seal-without-horizon",
+        breaks="A block ends where every transaction has ended: none commits into it late.",
+        file="wallet/sealing.py",
+        was='cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")',
+        becomes='cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")',
+        tests=("tests/wallet/test_sealing.py",),
+    ),
+    Bug(
+        name="seal-without-its-predecessor",
+        breaks="Each block's digest covers the one before.",
+        file="wallet/sealing.py",
+        was="           sha256(%(previous)s || convert_to(",
+        becomes="           sha256(convert_to(",
+        tests=("tests/wallet/test_sealing.py", "tests/wallet/test_seal_checks.py"),
+    ),
+    Bug(
+        name="frozen-accounts-spend",
+        breaks="No money leaves an account whose books are being looked at.",
+        file="wallet/ledger.py",
+        was="        if leg.amount < 0 and account.frozen:\n",
+        becomes="        if leg.amount < 0 and account.frozen and account.closed:\n",
+        tests=("tests/wallet/test_freezes.py",),
+    ),
+    Bug(
+        name="capacity-above-its-ceiling",
+        breaks="What many share is never exceeded.",
+        file="wallet/capacity.py",
+        was="    ) AND total = %(total)s AND used + %(amount)s <= ceiling\n",
+        becomes="    ) AND total = %(total)s\n",
+        tests=("tests/wallet/test_capacity.py",),
+    ),
+    Bug(
+        name="lapsed-hold-captured",
+        breaks="From its term on nothing of a hold can be captured, whether or not the sweep has come by.",
+        file="wallet/holds.py",
+        was="        if hold.lapses_at is not None and hold.lapses_at <= at:\n",
+        becomes="        if hold.lapses_at is not None and hold.lapses_at < at:\n",
+        tests=("tests/wallet/test_hold_terms.py",),
+    ),
+    Bug(
+        name="usage-never-given-back",
+        breaks="A returned movement frees what it has used.",
+        file="wallet/usage.py",
+        was="        sign = 1 if uses.gives_back else -1\n",
+        becomes="        sign = 0 if uses.gives_back else -1\n",
+        tests=("tests/wallet/test_usage.py",),
+    ),
+    Bug(
+        name="reversal-decided-twice",
+        breaks="A reversal is decided once, and the database says so.",
+        file="wallet/sql/reversal_requests.sql",
+        was="    IF OLD.state <> 'requested' OR (NEW.id",
+        becomes="    IF (NEW.id",
+        tests=("tests/wallet/test_reversals.py",),
+    ),
+    Bug(
+        name="small-payments-beyond-the-day",
+        breaks="What leaves without PIN on one day stays within its policy.",
+        file="wallet/small_payments.py",
+        was="      AND CASE small_day WHEN %s::date THEN small_spent ELSE 0 END + %s::numeric <= %s::numeric\n",
+        becomes="      AND (CASE small_day WHEN %s::date THEN 0 ELSE 0 END + %s::numeric <= %s::numeric)\n",
+        tests=("tests/wallet/test_small_payments.py",),
+    ),
+)
+
+BUGS: tuple[Bug, ...] = (*LOCKS, *TIME_AND_SNAPSHOTS, *MONEY, *ONCE, *SETS_AND_DAYS, *ASSURANCE, *GUARDS)
