@@ -103,7 +103,7 @@ check_sql(
     FROM wallet_foldcheckpoint WHERE tx > pg_snapshot_xmax(pg_current_snapshot())::text::bigint
     UNION ALL
     SELECT 'entry ' || id, 'its transaction ' || tx || ' is one that this server has not begun'
-    FROM wallet_journalentry WHERE tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+    FROM wallet_journalentry WHERE tx < 0 OR tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
       AND tx IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
     """,
     area=LEDGER,
@@ -310,7 +310,8 @@ def guards(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
         """
         SELECT t.name, p.privilege FROM unnest(ARRAY['wallet_posting', 'wallet_journalentry', 'wallet_seal']) AS t (name),
                unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS p (privilege)
-        WHERE has_table_privilege('superapp_site', t.name, p.privilege)
+        WHERE CASE p.privilege WHEN 'UPDATE' THEN has_any_column_privilege('superapp_site', t.name, p.privilege)
+                               ELSE has_table_privilege('superapp_site', t.name, p.privilege) END
         """
     )
     for table, privilege in cursor.fetchall():
@@ -327,5 +328,7 @@ GUARDS = (
     "seal_is_append_only",
     "seal_follows_the_last",
     "freeze_is_kept",
+    "reversal_request_is_kept",
+    "reversal_request_is_not_deleted",
 )
 """Triggers without which a mistake or a hand could change what is written once."""

@@ -100,10 +100,13 @@ def new_seals(after: int) -> tuple[Check, Check]:
 
 
 def heads(asked: Iterable[str] = ()) -> Check:
-    """A check that the chain runs through these digests, and through every one in SEAL_HEADS_FILE where that is configured."""
+    """A check that the chain runs through these digests, and through every one in SEAL_HEADS_FILE where that is configured.
+
+    The file is read at once, so before the snapshot: what a sealer exports while a verification is at work is not in that.
+    """
+    kept = [*asked, *(sealing.exported(settings.SEAL_HEADS_FILE) if settings.SEAL_HEADS_FILE else ())]
 
     def look(cursor: CursorWrapper) -> Iterator[tuple[str, str]]:
-        kept = [*asked, *(sealing.exported(settings.SEAL_HEADS_FILE) if settings.SEAL_HEADS_FILE else ())]
         cursor.execute(
             "SELECT k.digest FROM unnest(%s::text[]) WITH ORDINALITY AS k (digest, place) "
             "WHERE NOT EXISTS (SELECT FROM wallet_seal s WHERE s.digest = decode(k.digest, 'hex')) ORDER BY k.place",
@@ -147,16 +150,20 @@ def _compare(cursor: CursorWrapper, seals: list[tuple[int, int, int, int, int, b
         prefix = "" if sound else f"by seal {number}, which is not whole: "
         for key in sorted(sealed.keys() | now.keys()):
             if sealed.get(key) != now.get(key):
-                yield prefix + _row(key), _fault(number, sealed=key in sealed, there=key in now)
+                yield prefix + _row(key), _fault(number, sealed=len(sealed.get(key, ())), there=len(now.get(key, ())))
 
 
 def _range(seals: list[tuple[int, int, int, int, int, bool]]) -> dict[str, Any]:
     return {"first": seals[0][0], "last": seals[-1][0], "from_tx": seals[0][2], "to_tx": seals[-1][3]}
 
 
-def _by_key(rows: bytes) -> dict[bytes, bytes]:
+def _by_key(rows: bytes) -> dict[bytes, list[bytes]]:
+    """The digests under each key: one, unless the table's own key was dropped and a row stands there twice."""
     size = sealing.ROW_BYTES
-    return {rows[at : at + 24]: rows[at + 24 : at + size] for at in range(0, len(rows), size)}
+    found: dict[bytes, list[bytes]] = {}
+    for at in range(0, len(rows), size):
+        found.setdefault(rows[at : at + 24], []).append(rows[at + 24 : at + size])
+    return found
 
 
 def _row(key: bytes) -> str:
@@ -164,8 +171,10 @@ def _row(key: bytes) -> str:
     return f"posting {UUID(bytes=key[:16])}#{sequence}" if sequence else f"entry {UUID(bytes=key[:16])}"
 
 
-def _fault(number: int, *, sealed: bool, there: bool) -> str:
+def _fault(number: int, *, sealed: int, there: int) -> str:
     if sealed and there:
+        if sealed != there:
+            return f"it is there {there} times, and was sealed {sealed} times in seal {number}"
         return f"it is not as it was sealed in seal {number}"
     if sealed:
         return f"it was sealed in seal {number} and is not there any more"

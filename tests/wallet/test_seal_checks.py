@@ -1,19 +1,22 @@
 """What was sealed and is changed afterwards is named, row by row; a rewritten chain is found by a head that was kept."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 
-from tests.wallet.ledger_world import faults
+from tests.wallet.ledger_world import World, faults
 from tests.wallet.sealed_world import a_sealed_ledger, seal_all, triggers_off
-from wallet import sealing, verification_runs
+from wallet import seal_checks, sealing, verification, verification_runs
 from wallet.assurance import AccountFreeze, Seal, VerificationRun
 from wallet.models import Account, JournalEntry, Posting
+from wallet.verification import LEDGER, Check
 from wallet.verification_runs import Extent
 
 OwnersHand = Callable[..., None]
@@ -56,6 +59,7 @@ def test_an_entry_taken_out_whole_with_its_traces_is_named(committed_db: None, r
         run_as_owner(
             "UPDATE wallet_account SET balance = balance + 10, last_sequence = 1 WHERE id = %s", [world.wallets[0]]
         )
+        run_as_owner("DELETE FROM wallet_usage WHERE account_id = %s", [world.wallets[0]])
 
     found = faults()
 
@@ -87,6 +91,32 @@ def test_an_entry_dated_back_into_a_sealed_range_is_named(committed_db: None, ru
 
     assert named.keys() == {f"entry {new}", f"posting {world.bank}#900001", f"posting {world.bank}#899999"}
     assert all("was not there when" in fault for fault in named.values())
+
+
+def test_an_entry_of_a_transaction_before_all_seals_is_named(committed_db: None, run_as_owner: OwnersHand) -> None:
+    a_sealed_ledger()
+    entry = JournalEntry.objects.latest("id").pk
+    with triggers_off(run_as_owner):
+        run_as_owner("DELETE FROM wallet_seal")
+        run_as_owner("UPDATE wallet_posting SET tx = -7 WHERE entry_id = %s", [entry])
+        run_as_owner("UPDATE wallet_journalentry SET tx = -7 WHERE id = %s", [entry])
+    sealing.seal()
+
+    named = {finding.row: finding.fault for finding in faults()}
+
+    assert "-7 is one that this server has not begun" in named[f"entry {entry}"]
+
+
+def test_a_row_that_stands_there_twice_is_named(committed_db: None, run_as_owner: OwnersHand) -> None:
+    world = a_sealed_ledger()
+    run_as_owner("ALTER TABLE wallet_posting DROP CONSTRAINT wallet_posting_pkey")
+    with triggers_off(run_as_owner):
+        run_as_owner(
+            "INSERT INTO wallet_posting SELECT * FROM wallet_posting WHERE account_id = %s AND sequence = 1",
+            [world.wallets[1]],
+        )
+
+    assert sealed_faults()[f"posting {world.wallets[1]}#1"] == "it is there 2 times, and was sealed 1 times in seal 1"
 
 
 @pytest.mark.parametrize("instant", ["infinity", "-infinity", "1066-10-14 09:00:00+00"])
@@ -200,3 +230,30 @@ def test_a_frozen_flag_without_a_case_and_a_case_without_the_flag_are_named(
     run_as_owner("UPDATE wallet_account SET frozen = true WHERE id = ANY(%s)", [[world.wallets[0], world.bank]])
 
     assert sealed_faults().keys() == {f"account {world.wallets[0]}", f"account {world.bank}"}
+
+
+def test_a_head_exported_while_a_verification_is_at_work_is_no_finding(
+    committed_db: None, tmp_path: Path, settings: object
+) -> None:
+    settings.SEAL_HEADS_FILE = str(tmp_path / "heads")  # type: ignore[attr-defined]
+    world = a_sealed_ledger()
+
+    def meanwhile(cursor: object) -> Iterator[tuple[str, str]]:
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(_send_and_seal, world).result()
+        yield from ()
+
+    found, _ = verification.look_at_everything(
+        [Check("S1", "the ledger goes on", LEDGER, meanwhile), seal_checks.heads()]
+    )
+
+    assert len((tmp_path / "heads").read_text().splitlines()) == 2
+    assert [finding for each in found.values() for finding in each] == []
+
+
+def _send_and_seal(world: World) -> None:
+    try:
+        world.send(0, "1.00")
+        seal_all()
+    finally:
+        connection.close()

@@ -158,13 +158,16 @@ def test_swapped_amounts_within_an_account_are_found(committed_db: None, run_as_
 
 def test_a_guard_switched_off_is_named(committed_db: None, run_as_owner: OwnersHand) -> None:
     tables = ("posting", "journalentry", "account", "asset", "journalentry", "posting", "seal", "seal", "accountfreeze")
-    for guard, table in zip(GUARDS, tables, strict=True):
+    requests = ("reversalrequest", "reversalrequest")
+    for guard, table in zip(GUARDS, (*tables, *requests), strict=True):
         run_as_owner(f"ALTER TABLE wallet_{table} DISABLE TRIGGER {guard}")
         assert _findings() == {f"trigger {guard}"}
         run_as_owner(f"ALTER TABLE wallet_{table} ENABLE TRIGGER {guard}")
 
-    run_as_owner("GRANT UPDATE ON wallet_posting TO superapp_site")
-    assert _findings() == {"table wallet_posting"}
+    for grant in ("UPDATE ON wallet_posting", "UPDATE (amount) ON wallet_posting", "DELETE ON wallet_posting"):
+        run_as_owner(f"GRANT {grant} TO superapp_site")
+        assert _findings() == {"table wallet_posting"}, grant
+        run_as_owner(f"REVOKE {grant} FROM superapp_site")
 
 
 def test_the_command_names_what_it_finds_and_exits_with_one(committed_db: None, run_as_owner: OwnersHand) -> None:
