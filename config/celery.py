@@ -14,11 +14,14 @@ from typing import Any
 from celery import Celery, signals
 from celery.beat import Scheduler
 
+from config.hearing import Hearing
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("superapp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["consumer"].add(Hearing)
 
 
 class JobScheduler(Scheduler):  # type: ignore[misc]

@@ -169,12 +169,16 @@ class Rig(Site):
 
     def kill_valkey(self) -> float:
         """kill -9 of the broker and cache."""
-        [valkey] = [one for one in psutil.process_iter() if f"{self.home.tag}-valkey:" in " ".join(_words(one))]
-        valkey.kill()
-        valkey.wait(10)
+        self.end_valkey()
         healed_from = time.monotonic()
         self.serve()
         return healed_from
+
+    def end_valkey(self) -> None:
+        """kill -9 of the broker and cache; they stay away until `serve`."""
+        [valkey] = [one for one in psutil.process_iter() if f"{self.home.tag}-valkey:" in " ".join(_words(one))]
+        valkey.kill()
+        valkey.wait(10)
 
     def terminate(self) -> float:
         """SIGTERM to web, worker and beat, all at once; waits for their end."""

@@ -1,11 +1,12 @@
 """Messages tripled, shuffled, late and lost; a broker killed, emptied, fed with nonsense; two beats: only delay follows."""
 
+import psycopg
 import pytest
 
 from tests.faults import checker, figures
 from tests.faults.conftest import Busy
 from tests.faults.meddler import QUEUE, a_task_with_nonsense, a_task_with_strange_arguments, an_unknown_task
-from tests.faults.rig import Rig
+from tests.faults.rig import WORKER_PROCESSES, Rig
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
@@ -44,6 +45,28 @@ def test_two_beats_a_broker_that_is_emptied_and_killed_and_messages_that_make_no
         rig.kill("second beat")
 
     assert rig.processes["worker"].poll() is None
+
+
+def test_a_worker_whose_acknowledgements_the_broker_missed_hears_again(rig: Rig, busy: Busy) -> None:
+    said_before = len(rig.log("worker"))
+    with busy() as clients:
+        clients.more(10)
+        with psycopg.connect(rig.database.url) as holder:
+            holder.execute("LOCK TABLE payments_transfer, superapp_outboxevent IN ACCESS EXCLUSIVE MODE")
+            wait_until(lambda: _all_workers_wait(rig), what="every process of the worker waiting for a lock")
+            rig.end_valkey()
+            holder.rollback()
+        wait_until(lambda: "Couldn't ack" in rig.log("worker")[said_before:], what="an acknowledgement that failed")
+        rig.serve()
+        clients.more(10)
+
+
+def _all_workers_wait(rig: Rig) -> bool:
+    with rig.owner() as owner:
+        found = owner.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'superapp worker' AND wait_event_type = 'Lock'"
+        ).fetchone()
+    return found == (WORKER_PROCESSES,)
 
 
 def test_bytes_that_are_no_message_end_a_worker_and_are_gone_when_it_is_started_again(rig: Rig, busy: Busy) -> None:
