@@ -7,8 +7,9 @@ a payment up to the amount    no                   the amount, and policy wallet
 any other payment             yes                  as ever
 
 What is spent is counted on the PIN's row by one conditional UPDATE in the payment's own transaction: of payments sent at
-once no more pass than fit into the day, and one that is refused or rolled back counts nothing. While the PIN is locked
-nothing leaves without it either: somebody is guessing. Lock order: this row before any account.
+once no more pass than fit into the day, and one that is refused or rolled back counts nothing. The row's day never falls:
+a payment held up over midnight counts in the day that has begun, and does not empty it for those that follow. While the PIN
+is locked nothing leaves without it either: somebody is guessing. Lock order: this row before any account.
 """
 
 from dataclasses import dataclass
@@ -30,9 +31,10 @@ NOTHING = Decimal(0)
 
 _SPEND_SQL = """
     UPDATE wallet_paymentpin
-    SET small_day = %s::date, small_spent = CASE small_day WHEN %s::date THEN small_spent ELSE 0 END + %s::numeric
+    SET small_day = greatest(small_day, %s::date),
+        small_spent = CASE WHEN small_day >= %s::date THEN small_spent ELSE 0 END + %s::numeric
     WHERE user_id = %s::uuid AND small_currency = %s::text AND small_amount >= %s::numeric
-      AND CASE small_day WHEN %s::date THEN small_spent ELSE 0 END + %s::numeric <= %s::numeric
+      AND CASE WHEN small_day >= %s::date THEN small_spent ELSE 0 END + %s::numeric <= %s::numeric
       AND (locked_until IS NULL OR locked_until <= %s::timestamptz)
     RETURNING small_spent
 """

@@ -116,6 +116,19 @@ def test_the_days_sum_bounds_them_until_the_next_business_day_whatever_is_switch
     assert PaymentPin.objects.get(user=ann).small_spent == Decimal(20)
 
 
+def test_a_payment_that_was_held_up_over_midnight_does_not_empty_the_new_day(db: None) -> None:
+    ann, ben = a_payer("10000.00"), a_person()
+    choose(ann, "200.00")
+    change(policy="wallet.small_payment.of_a_day", value={"CNY": "300.00"})
+    midnight = clock.start_of(clock.today() + timedelta(days=1))
+    with clock.stopped_at(midnight):
+        send(ann, ben, "200.00")
+        send(ann, ben, "100.00")
+    for instant in (midnight - timedelta(seconds=1), midnight):
+        with clock.stopped_at(instant), pytest.raises(PinRequired):
+            send(ann, ben, "200.00")
+
+
 def test_what_is_refused_tried_or_told_again_counts_nothing(db: None) -> None:
     ann, ben = a_payer("15.00"), a_person()
     choose(ann, "20.00")
