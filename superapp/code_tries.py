@@ -33,8 +33,7 @@ class CodeTriesMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Counts where a code may be compared, whatever the method."""
-        session = _session_of(request) if _LOOKS_AT_A_CODE.fullmatch(request.path_info) else None
-        if session is not None:
+        for session in _sessions_of(request) if _LOOKS_AT_A_CODE.fullmatch(request.path_info) else ():
             try:
                 rate_limits.count(TRIES, session)
             except RateLimited as limited:
@@ -45,7 +44,10 @@ class CodeTriesMiddleware:
         return self.get_response(request)
 
 
-def _session_of(request: HttpRequest) -> str | None:
-    """The session in which a code is tried. None: there is none, so there is no code either."""
+def _sessions_of(request: HttpRequest) -> set[str]:
+    """The sessions in which a code may be tried: the cookie's and the token's, for which of the two a view goes by is the
+    view's affair, and a browser's view is not asked about tokens. None: there is no code either.
+    """
     token = request.headers.get(sessions.TOKEN_HEADER)
-    return request.COOKIES.get(settings.SESSION_COOKIE_NAME) if token is None else sessions.key_of(token)
+    named = (request.COOKIES.get(settings.SESSION_COOKIE_NAME), None if token is None else sessions.key_of(token))
+    return {session for session in named if session}

@@ -71,6 +71,23 @@ def test_a_guess_beyond_the_limit_is_not_looked_at_even_when_it_is_right(monkeyp
     assert compared == []
 
 
+@pytest.mark.parametrize("beside", ["no token", "another sign-up's"])
+def test_a_token_beside_a_browsers_cookie_hides_none_of_its_guesses(beside: str) -> None:
+    browser = Client()
+    signing_up = {"phone": a_phone(), "password": PASSWORD, "display_name": "Han Mei", "handle": "han_mei"}
+    assert browser.post("/_allauth/browser/v1/auth/signup", signing_up, "application/json").status_code == 401
+    for _ in range(code_tries.TRIES.most):
+        rate_limits.count(code_tries.TRIES, browser.cookies["sessionid"].value)
+    token = sign_up_pending() if beside == "another sign-up's" else beside
+    answer = browser.post(
+        "/_allauth/browser/v1/auth/phone/verify",
+        {"code": "000000"},
+        "application/json",
+        headers={"X-Session-Token": token},
+    )
+    assert answer.status_code == 429
+
+
 def test_each_sign_up_has_tries_of_its_own() -> None:
     for _ in range(code_tries.TRIES.most):
         rate_limits.count(code_tries.TRIES, "another session's")
