@@ -9,9 +9,17 @@ nothing but speed depends on them: `prepare_threshold`, without which nothing is
 
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+MOST_KEPT = 64
+"""Cursors that a session keeps; there are fewer such statements, and whoever made one up each time would not fill memory."""
+
+_kept: WeakKeyDictionary[BaseDatabaseWrapper, tuple[Any, dict[str, psycopg.Cursor[Any]]]] = WeakKeyDictionary()
+"""By connection of Django's: its session and that session's cursors. A connection belongs to one thread, so they do too."""
 
 
 def run(statement: str, parameters: tuple[Any, ...], *, answers: bool = True) -> list[tuple[Any, ...]]:
@@ -25,10 +33,12 @@ def run(statement: str, parameters: tuple[Any, ...], *, answers: bool = True) ->
         with connection.cursor() as listened:
             listened.execute(statement, parameters)
             return listened.fetchall() if answers else []
+    # as Django's cursor does: a kept session that has ended meanwhile is replaced
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors:
-        cursor = psycopg.Cursor(connection.connection)
+        cursor = _cursor(connection, statement)
         cursor.execute(statement, parameters, prepare=True)
         return cursor.fetchall() if answers else []
 
@@ -36,3 +46,20 @@ def run(statement: str, parameters: tuple[Any, ...], *, answers: bool = True) ->
 def array(values: Iterable[object]) -> str:
     """The literal of an array of ids, codes, numbers or instants (none of which needs quoting); None becomes NULL."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def _cursor(connection: BaseDatabaseWrapper, statement: str) -> psycopg.Cursor[Any]:
+    """The session's own cursor for this statement: one that is kept knows already how to write and read its values.
+
+    It holds its last rows until it is used again, so `run` is not for statements that answer with many.
+    """
+    session, cursors = _kept.get(connection, (None, {}))
+    if session is not connection.connection:
+        cursors = {}
+        _kept[connection] = (connection.connection, cursors)
+    cursor = cursors.get(statement)
+    if cursor is None:
+        if len(cursors) >= MOST_KEPT:
+            cursors.clear()
+        cursor = cursors[statement] = psycopg.Cursor(connection.connection)
+    return cursor
