@@ -4,7 +4,7 @@
 |---|---|
 | at work in a process | `AT_WORK`, each with a database connection of its own that stays with the place, not with the thread |
 | waiting in a process | the server's other threads (`config.runner.THREADS`), first come, first served |
-| waiting time | `WAIT_SECONDS`, then 503 UNAVAILABLE with Retry-After |
+| waiting time | `WAIT_SECONDS`, then 503 UNAVAILABLE with Retry-After, counted and not logged |
 | while nobody has left for that long | no waiting but 503 at once: no queue grows before a stuck database |
 | a GraphQL request in all | `REQUEST_SECONDS` from its arrival; what is left bounds its statements and waits for locks |
 
@@ -23,6 +23,8 @@ from typing import Any, cast
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from config.engines.backend.base import DatabaseWrapper
+from superapp import request_log
+from superapp.counters import refused
 
 AT_WORK = 1
 """A second one would share the interpreter with the first; more processes serve more."""
@@ -33,6 +35,8 @@ REQUEST_SECONDS = 1.8
 
 RETRY_AFTER_SECONDS = 1
 READ_BEFORE_BYTES = 65_536
+LONGEST_LENGTH = 9
+"""Digits of a length that is looked at, leading zeros and all."""
 
 GRAPHQL = "/graphql/"
 ALWAYS = frozenset({"/livez"})
@@ -94,6 +98,8 @@ class Gate:
         _read_body(environ)
         place = self._enter()
         if place is None:
+            request_log.count(path, 503)
+            refused("UNAVAILABLE")
             headers = [
                 ("Content-Type", "application/json; charset=utf-8"),
                 ("Content-Length", str(len(_REFUSAL))),
@@ -142,5 +148,8 @@ class Gate:
 def _read_body(environ: Environ) -> None:
     """Reads a body that says how long it is and is no longer than fits; any other is left to the view, which refuses it."""
     length = environ.get("CONTENT_LENGTH") or ""
-    if length.isascii() and length.isdigit() and 0 < int(length[:9]) <= READ_BEFORE_BYTES:
-        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
+    if not (length.isascii() and length.isdigit() and len(length) <= LONGEST_LENGTH):
+        return
+    size = int(length)
+    if 0 < size <= READ_BEFORE_BYTES:
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(size))

@@ -26,13 +26,17 @@ AREAS = {
 UNKNOWN_ADDRESS = "(no such address)"
 
 
+def count(path: str, status: int) -> None:
+    """Counts an answer, by part of the site."""
+    RESPONSES.labels(AREAS.get(path.strip("/").split("/")[0], "other"), str(status)).inc()
+
+
 class RequestLog(RequestMiddleware):
     """Binds a request id to every log line of a request, and writes and counts one line when it is done."""
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
         """Writes and counts."""
-        area = AREAS.get(request.path_info.strip("/").split("/")[0], "other")
-        RESPONSES.labels(area, str(response.status_code)).inc()
+        count(request.path_info, response.status_code)
         super().handle_response(request, response)
 
     @staticmethod

@@ -42,6 +42,11 @@ SESSION_LIMITS = {
 }
 SESSION_LIMITS["beat"] = SESSION_LIMITS["worker"]
 
+VANISHED_SERVER = {"tcp_user_timeout": 5_000, "keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 2}
+"""Milliseconds, then seconds: how long a server may be silent below PostgreSQL, whose own limits end with it. A machine that is
+gone says nothing at all, and the kernel would believe in it for a quarter of an hour. Ignored over a socket file.
+"""
+
 
 def _server() -> dict[str, Any]:
     """NAME, USER, PASSWORD, HOST, PORT and what else the URL says. Raises SystemExit with one sentence."""
@@ -66,7 +71,11 @@ def _server() -> dict[str, Any]:
     limits = dict(SESSION_LIMITS[PROCESS])
     # For the few statements that are prepared (`wallet.prepared`): planned once, not once per length of an array.
     limits["plan_cache_mode"] = "force_generic_plan"
-    options: dict[str, Any] = {"connect_timeout": limits.pop("connect_timeout"), "prepare_threshold": 5}
+    options: dict[str, Any] = {
+        "connect_timeout": limits.pop("connect_timeout"),
+        "prepare_threshold": 5,
+        **VANISHED_SERVER,
+    }
     options["options"] = " ".join(f"-c {name}={value}" for name, value in limits.items())
     options["application_name"] = f"superapp {PROCESS}"
     server = {

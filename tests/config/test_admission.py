@@ -1,5 +1,9 @@
 """Admission before a connection is taken, the limits of a request's time, and what a kept session costs."""
 
+import ast
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -10,12 +14,13 @@ from typing import Any, cast
 
 import psycopg
 import pytest
-from django.db import connection, connections, transaction
+from django.db import close_old_connections, connection, connections, transaction
 from django.db.utils import OperationalError
 
 from config.admission import REQUEST_SECONDS, WAIT_SECONDS, Gate
 from config.engines.backend.base import WEB_LOCK_SECONDS, WEB_STATEMENT_SECONDS, DatabaseWrapper, DeadlinePassed
 from config.settings.database import SESSION_LIMITS
+from superapp import counters, prepared
 from tests.databases import TestDatabase
 from tests.waiting import wait_until
 
@@ -82,7 +87,9 @@ def test_who_waits_too_long_is_refused_with_a_code_and_then_all_at_once_until_so
     with ThreadPoolExecutor(1) as pool:
         stuck = pool.submit(asking, gate)
         wait_until(lambda: held.let_in, what="the first one to be at work")
+        counted = turned_away()
         status, headers, body = asking(gate)
+        assert turned_away() == [before + 1 for before in counted]
         assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "1")
         assert b'"code": "UNAVAILABLE"' in body
         wait_until(lambda: time.monotonic() - gate._last_change > 0.05, what="the place to be stuck")
@@ -114,6 +121,36 @@ def test_a_process_has_no_more_connections_than_places_and_they_outlive_the_thre
     place = gate._free[0]
     assert place.connection is not None
     place.connection.close()
+
+
+def turned_away() -> list[float]:
+    """What operators see of it: answers of the API with 503, and refusals by code."""
+    return [
+        counters.REGISTRY.get_sample_value("superapp_http_responses_total", {"area": "graphql", "status": "503"}) or 0,
+        counters.REGISTRY.get_sample_value("superapp_refusals_total", {"code": "UNAVAILABLE"}) or 0,
+    ]
+
+
+class Body:
+    """A request's body, as long as whoever reads it asks for."""
+
+    def __init__(self) -> None:
+        self.read_at_once = 0
+
+    def read(self, size: int) -> bytes:
+        self.read_at_once = max(self.read_at_once, size)
+        return b"{}"
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [("2", 2), ("65536", 65_536), ("65537", 0), ("000006553612345678", 0), ("9" * 5_000, 0), ("-1", 0), ("", 0)],
+)
+def test_no_more_of_a_body_is_read_before_admission_than_fits(committed_db: object, said: str, read: int) -> None:
+    body = Body()
+    gate = Gate(lambda _environ, _start_response: [])
+    gate({"PATH_INFO": "/graphql/", "CONTENT_LENGTH": said, "wsgi.input": body}, lambda *_said: None)
+    assert body.read_at_once == read
 
 
 def ours() -> DatabaseWrapper:
@@ -194,8 +231,33 @@ def test_a_kept_session_is_looked_at_without_asking_and_an_ended_one_is_replaced
     assert not connection.is_usable()
 
 
+def test_a_request_that_begins_with_a_prepared_statement_replaces_an_ended_session_too(
+    committed_db: TestDatabase,
+) -> None:
+    connection.ensure_connection()
+    with psycopg.connect(committed_db.url, autocommit=True) as owner:
+        owner.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+    close_old_connections()  # as each request begins
+    assert prepared.run("SELECT 1", ()) == [(1,)]
+
+
 def test_a_deadline_lowers_the_limits_that_web_sessions_have() -> None:
     web = SESSION_LIMITS["web"]
     assert (web["statement_timeout"], web["lock_timeout"], web["connect_timeout"]) == ("1500ms", "1s", 1)
     assert (WEB_STATEMENT_SECONDS, WEB_LOCK_SECONDS) == (1.5, 1.0)
     assert WAIT_SECONDS < REQUEST_SECONDS < 2
+
+
+@pytest.mark.parametrize("process", SESSION_LIMITS)
+def test_a_server_that_vanishes_without_a_word_is_given_up_within_ten_seconds(process: str) -> None:
+    """Its network answers no more: neither what is sent nor what is waited for may hold a connection for longer."""
+    run = subprocess.run(
+        [sys.executable, "-c", "from config.settings import database as d; print(d.DATABASES['default']['OPTIONS'])"],
+        env={**os.environ, "SUPERAPP_PROCESS": process, "DATABASE_URL": "postgresql://site@db.example/site"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = ast.literal_eval(run.stdout)
+    assert said["tcp_user_timeout"] <= 10_000
+    assert said["keepalives_idle"] + said["keepalives_interval"] * said["keepalives_count"] <= 10
