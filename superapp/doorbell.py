@@ -92,7 +92,12 @@ class _Gathering:
             self._to_ring.add(bell)
         later = threading.Timer(left, self._ring, [bell])
         later.daemon = True
-        later.start()
+        try:
+            later.start()
+        except RuntimeError:  # no more threads are to be had: kept for later, the bell would be silent for good
+            with self._lock:
+                self._to_ring.discard(bell)
+            return True
         return False
 
     def _ring(self, bell: _Bell) -> None:

@@ -12,6 +12,7 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 from pytest_django import DjangoCaptureOnCommitCallbacks
+from pytest_django.fixtures import Settings
 
 from superapp import doorbell
 from superapp.counters import BELLS
@@ -165,6 +166,24 @@ def test_a_child_process_rings_with_a_thread_of_its_own(broker: Broker) -> None:
         doorbell._publish("test.settle", {})
         os._exit(len(broker.messages))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+
+
+def test_a_bell_that_cannot_be_gathered_is_rung_and_does_not_fall_silent(
+    broker: Broker, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine out of threads: what has no thread to be rung by later is rung now, this time and the next."""
+    settings.SUPERAPP_PROCESS = "web"
+    monkeypatch.setattr(doorbell, "_gathering", doorbell._Gathering())
+    monkeypatch.setattr(doorbell, "GATHER_SECONDS", 3_600)
+
+    def no_thread(_timer: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Timer.start", no_thread)
+    bell = doorbell._Bell("test.settle", ())
+    for _ in range(3):
+        bell()
+    assert len(broker.messages) == 3
 
 
 def test_a_message_names_the_request_behind_it(broker: Broker) -> None:
