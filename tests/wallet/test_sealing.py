@@ -211,7 +211,39 @@ def test_a_seal_that_does_not_follow_the_last_is_refused(committed_db: None) -> 
         with pytest.raises(IntegrityError, match="does not follow"):
             Seal.objects.create(**{**figures, **follows, **wrong})
 
+    wait_until(lambda: _horizon() > last.to_tx, what="a transaction that has ended since")
     Seal.objects.create(**figures, **follows)
+
+
+def test_a_seal_over_transactions_that_have_not_ended_is_refused(committed_db: None) -> None:
+    a_sealed_ledger()
+    last = Seal.objects.latest("number")
+
+    for further in (1, 10**12):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+            (open_tx,) = cursor.fetchone()
+            with pytest.raises(IntegrityError, match="not ended"), transaction.atomic():
+                Seal.objects.create(
+                    number=last.number + 1,
+                    form=sealing.FORM,
+                    from_tx=last.to_tx,
+                    to_tx=open_tx + further,
+                    entries=0,
+                    postings=0,
+                    rows=b"",
+                    previous=bytes(last.digest),
+                    digest=bytes(32),
+                    sealed_at=last.sealed_at,
+                )
+
+
+def _horizon() -> int:
+    """Below it every transaction has ended; asking moves it along."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id()")
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return int(cursor.fetchone()[0])
 
 
 def test_each_head_is_exported_once_to_the_file(committed_db: None, tmp_path: Path, settings: object) -> None:
