@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -209,8 +210,8 @@ class _Writing:
         self.recorded_at = recorded_at
         self.locked = locked
         self.touched: set[UUID] = set()
-        self.entries: list[tuple[UUID, str, UUID, datetime, UUID | None]] = []
-        self.postings: list[tuple[UUID, int | None, UUID, int, Decimal, Decimal | None, UUID, datetime]] = []
+        self.entries: list[tuple[str, str, str, str, UUID | None]] = []
+        self.postings: list[tuple[UUID, int | None, str, int, Decimal, Decimal | None, str, str]] = []
         self.tally = Tally()
 
     def add(self, plan: Plan, open_holds: holds.OpenHolds) -> PostedEntry:
@@ -226,9 +227,10 @@ class _Writing:
             self.touched.add(account.id)
         totals: dict[int, Decimal] = {}
         balances: dict[UUID, Decimal] = {}
+        entry, subject, effective = str(plan.entry_id), str(plan.subject), str(effective_at)
         for leg in plan.legs:
-            account = self.locked.get(leg.account)
-            asset_id = self._move(account, leg, plan, effective_at, balances)
+            asset_id, sequence, balance = self._move(leg, plan, balances)
+            self.postings.append((leg.account, sequence, entry, asset_id, leg.amount, balance, subject, effective))
             totals[asset_id] = totals.get(asset_id, Decimal(0)) + leg.amount
         if any(totals.values()):
             raise LedgerFault(f"The legs of {plan.kind.code} do not sum to zero in each asset: {totals}.")
@@ -238,21 +240,18 @@ class _Writing:
         elif plan.counted_on:
             raise LedgerFault(f"{plan.kind.code} gives no usage back, and names a day to give it back to.")
         if plan.legs:
-            self.entries.append((plan.entry_id, plan.kind.code, plan.subject, effective_at, plan.reverses))
+            self.entries.append((entry, plan.kind.code, subject, effective, plan.reverses))
         return PostedEntry(plan.entry_id, self.recorded_at, effective_at, balances)
 
-    def _move(
-        self, account: LockedAccount | None, leg: Leg, plan: Plan, effective_at: datetime, balances: dict[UUID, Decimal]
-    ) -> int:
+    def _move(self, leg: Leg, plan: Plan, balances: dict[UUID, Decimal]) -> tuple[int, int | None, Decimal | None]:
+        """Moves the account along: its asset and, of an inline one, the posting's sequence and the balance after it."""
+        account = self.locked.get(leg.account)
         if account is None:
             system = known_system_account(leg.account)
             if system is None:
                 raise LedgerFault(f"A leg of {plan.kind.code} names account {leg.account}, which does not exist.")
             self._check_flow(plan, system.kind, system.asset_id, leg.amount)
-            self.postings.append(
-                (leg.account, None, plan.entry_id, system.asset_id, leg.amount, None, plan.subject, effective_at)
-            )
-            return system.asset_id
+            return system.asset_id, None, None
         self._check_flow(plan, account.kind, account.asset_id, leg.amount)
         if account.closed:
             raise AccountClosed
@@ -264,19 +263,7 @@ class _Writing:
         account.last_sequence += 1
         balances[account.id] = account.balance
         self.touched.add(account.id)
-        self.postings.append(
-            (
-                account.id,
-                account.last_sequence,
-                plan.entry_id,
-                account.asset_id,
-                leg.amount,
-                account.balance,
-                plan.subject,
-                effective_at,
-            )
-        )
-        return account.asset_id
+        return account.asset_id, account.last_sequence, account.balance
 
     def _check_flow(self, plan: Plan, account_kind: str, asset_id: int, amount: Decimal) -> None:
         asset = asset_by_id(asset_id)
@@ -291,11 +278,15 @@ class _Writing:
         before = (*_columns(self.entries, width=5), *_columns(self.postings, width=8))
         after = _columns([(each.id, each.balance, each.held, each.last_sequence) for each in touched], width=4)
         used = self.tally.statements()
-        statement = "".join(
-            [WRITE_SQL, *(f", usage_{number} AS ({sql})" for number, (sql, _) in enumerate(used)), BALANCES_SQL]
-        )
+        statement = _write_statement(*(sql for sql, _ in used))
         counted = [column for _, columns in used for column in columns]
         run(statement, (self.recorded_at, *before, *counted, *after), answers=False)
+
+
+@cache
+def _write_statement(*usage: str) -> str:
+    """The writing statement with these parts that count usage: one and the same text each time, so that it is known again."""
+    return "".join([WRITE_SQL, *(f", usage_{number} AS ({sql})" for number, sql in enumerate(usage)), BALANCES_SQL])
 
 
 def _columns(rows: Sequence[tuple[object, ...]], *, width: int) -> list[str]:
