@@ -1,14 +1,17 @@
 """The same key from many sides at once, on real connections, and answers that were lost."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from typing import Any
 
+import psycopg
 import pytest
 from django.db import OperationalError, close_old_connections, connection, connections, transaction
 
-from superapp.errors import Unavailable
+from superapp import idempotency
+from superapp.errors import IdempotencyKeyReused, NotFound, Unavailable
 from superapp.idempotency import Done, once
 from superapp.ids import uuid7
 from superapp.models import CalendarDay, IdempotencyKey, User
@@ -99,6 +102,73 @@ def test_a_duplicate_acts_itself_when_the_first_one_fails(person: User) -> None:
         with pytest.raises(ZeroDivisionError):
             first.result(30)
         assert not second.result(30).replayed
+    assert CalendarDay.objects.count() == 1
+
+
+def meanwhile_at_the_storing_of_a_refusal(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Lets something happen between the rollback of what was refused and the statement that stores the refusal."""
+    insert = idempotency._Deciding._insert
+
+    def after_it(deciding: idempotency._Deciding, *, refusal: str, answer: Mapping[str, Any]) -> int | None:
+        if refusal:
+            monkeypatch.setattr(idempotency._Deciding, "_insert", insert)
+            happens()
+        return insert(deciding, refusal=refusal, answer=answer)
+
+    monkeypatch.setattr(idempotency._Deciding, "_insert", after_it)
+
+
+def refuse() -> None:
+    raise NotFound(what="rich uncle")
+
+
+def test_a_duplicate_that_succeeds_before_a_refusal_is_stored_is_the_one_outcome(
+    person: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ThreadPoolExecutor(1) as callers:
+        duplicates: list[Done] = []
+        meanwhile_at_the_storing_of_a_refusal(
+            monkeypatch, lambda: duplicates.append(callers.submit(pay_once, person).result(30))
+        )
+        answer = pay_once(person, meanwhile=refuse)
+    assert [done.answer for done in duplicates] == [answer.answer]
+    assert answer.replayed
+    assert CalendarDay.objects.count() == IdempotencyKey.objects.filter(refusal="").count() == 1
+
+
+def test_of_two_refusals_of_one_key_both_are_told_the_one_that_was_stored(
+    person: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_otherwise() -> None:
+        raise NotFound(what="poor nephew")
+
+    def duplicate() -> None:
+        with ThreadPoolExecutor(1) as callers, pytest.raises(NotFound, match="poor nephew"):
+            callers.submit(pay_once, person, meanwhile=refuse_otherwise).result(30)
+
+    meanwhile_at_the_storing_of_a_refusal(monkeypatch, duplicate)
+    for _ in "ab":
+        with pytest.raises(NotFound, match="poor nephew"):
+            pay_once(person, meanwhile=refuse)
+    assert CalendarDay.objects.count() == 0
+    assert IdempotencyKey.objects.count() == 1
+
+
+def test_a_connection_lost_before_a_refusal_is_stored_is_a_fault_and_the_key_decides_anew(
+    person: User, monkeypatch: pytest.MonkeyPatch, committed_db: TestDatabase
+) -> None:
+    def lose() -> None:
+        with psycopg.connect(committed_db.url, autocommit=True) as owner:
+            owner.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+
+    meanwhile_at_the_storing_of_a_refusal(monkeypatch, lose)
+    with pytest.raises(Unavailable):
+        pay_once(person, meanwhile=refuse)
+    close_old_connections()
+    assert IdempotencyKey.objects.count() == 0
+    assert not pay_once(person).replayed
+    with pytest.raises(IdempotencyKeyReused):
+        once(user_id=person.pk, operation="send_money", key="k-1", request={"amount": "11.00"}, act=dict)
     assert CalendarDay.objects.count() == 1
 
 
