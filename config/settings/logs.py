@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from config.settings.environment import SANDBOX, env
-from superapp.logs import mask_people, mask_secrets
+from superapp.logs import mask_people, mask_secrets, stamp_time_of_day
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 
@@ -22,9 +22,7 @@ _EVERY_EVENT: list[Any] = [
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.stdlib.ExtraAdder(),
-    structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
-    if SANDBOX
-    else structlog.processors.TimeStamper(fmt="iso", utc=True),
+    stamp_time_of_day if SANDBOX else structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
 _RENDERED: list[Any] = (

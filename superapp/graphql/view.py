@@ -141,7 +141,7 @@ def _request_id() -> str:
 
 def _answer_type(request: HttpRequest) -> str:
     """The media type the client likes best; application/json when it does not say."""
-    if "Accept" not in request.headers:
+    if request.headers.get("Accept", JSON_TYPE) == JSON_TYPE:
         return JSON_TYPE
     offered = [RESPONSE_TYPE, JSON_TYPE]
     wanted = [kind for kind in request.accepted_types if kind.quality > 0]
