@@ -154,6 +154,17 @@ RULES: tuple[tuple[str, str, str], ...] = (
         WHERE r.reverses_id IS NULL OR wrong.account_id IS NOT NULL
         """,
     ),
+    (
+        "I10",
+        "a new reversal carries out a request that another person approved",
+        f"""
+        SELECT 'entry ' || e.id, 'it takes back entry ' || e.reverses_id || ', and no approved request says so'
+        FROM wallet_journalentry e LEFT JOIN wallet_reversalrequest r
+            ON r.id = e.subject AND r.entry_id = e.reverses_id AND r.reversal_id = e.id
+               AND r.state = 'approved' AND r.decided_by_id <> r.requested_by_id
+        WHERE {_new("e")} AND e.reverses_id IS NOT NULL AND r.id IS NULL
+        """,
+    ),
 )
 
 

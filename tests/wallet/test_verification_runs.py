@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.db import transaction
 
 from superapp import clock
+from superapp.ids import uuid7
 from tests.many import at_once
 from tests.waiting import wait_until
 from tests.wallet.ledger_world import World, a_ledger, everything
@@ -71,6 +72,18 @@ NEW_FAULTS = [
     ("UPDATE wallet_account SET held = 1 WHERE id = %s", {"account {}"}),
     ("UPDATE wallet_account SET last_recorded_at = NULL WHERE id = %s", {"account {}"}),
 ]  # fmt: skip
+
+
+def test_an_incremental_run_names_a_reversal_that_nobody_else_has_approved(committed_db: None) -> None:
+    world = a_sealed_ledger()
+    _looked_at(world)
+    topped_up = world.top_up(1, "5.00").entry_id
+    with transaction.atomic():
+        back = ledger.reverse(topped_up, subject=uuid7()).entry_id
+
+    wait_until(lambda: look().window.to_tx > JournalEntry.objects.get(pk=back).tx, what="a look behind the reversal")
+
+    assert _rows(look()) == {f"entry {back}"}
 
 
 def test_an_incremental_run_names_what_is_wrong_with_the_new(committed_db: None, run_as_owner: OwnersHand) -> None:
