@@ -14,6 +14,7 @@ from superapp import jobs
 from tests.blackhole import BlackHole, a_black_hole
 from tests.databases import TestDatabase
 from tests.site import Site, a_site
+from tests.waiting import wait_until
 
 BOUND_SECONDS = 10
 """Longer than each limit on the way together, and much shorter than a hanging server would take."""
@@ -40,7 +41,7 @@ def test_a_process_lives_although_nothing_it_leans_on_answers_and_asks_none_of_i
     hanging: tuple[Site, BlackHole],
 ) -> None:
     site, hole = hanging
-    before = hole.visitors
+    before = wait_until(lambda: hole.visitors, what="the doorbell, which knocks once when the process starts")
     answer = httpx.get(f"{site.url}/livez", timeout=BOUND_SECONDS)
     assert (answer.status_code, answer.json()) == (200, {"live": True})
     assert hole.visitors == before
