@@ -2,7 +2,8 @@
 
 phase   what it does                                                                   cost, for n holders
 claim   the first batches of the stage that nobody else holds                         FOR NO KEY UPDATE SKIP LOCKED
-read    one scan of the accounts, grouped in the database                             n rows read, at most 1,000 figures a batch
+read    one scan of the accounts, grouped in the database; with it the exact          n rows read, 1,000 figures a batch and
+        fractions where the day's last step is expected, which spares a second scan   a few hundred exact ones
 post    entry, postings, balances (`wallet.ledger_days`)                              n rows written by one statement
 check   what was posted against what was counted                                      two figures
 again   only where they differ, or where holders may lose: accounts locked in id      n rows locked, decided on and written
@@ -12,7 +13,7 @@ Nothing in a worker's memory grows with the number of holders.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -20,11 +21,11 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from funds import catalogue, income_sql, losses
-from funds.arithmetic import RATE_DECIMALS, rate_of, step_of
+from funds.arithmetic import EXACT, RATE_DECIMALS, rate_of, step_of
 from funds.entitlement import ACCOUNTS_SQL, basis_params, end_of
 from funds.flows import FUND_CORRECTION, FUND_INCOME
 from funds.income_figures import Figures, Rule, Stage, figures_of, steps_in
-from funds.leftover import BUCKETS
+from funds.leftover import BUCKET_WIDTH, BUCKETS, expected, merged
 from funds.models import Fund, FundDay
 from superapp import runs, unit_of_work
 from superapp.ids import uuid7
@@ -62,6 +63,9 @@ class FiguresDisagree(ValueError):
     """What a batch would post, or holds, is not what was counted. Nothing of it is written; the run stops."""
 
 
+Buckets = tuple[int, int]
+"""The first and the last of a few buckets of cut fractions."""
+
 Found = dict[int, dict[str, Any]]
 """What was read: the figures to add to each batch."""
 
@@ -72,16 +76,23 @@ class _PaidOtherwise(Exception):
 
 def read_some(fund: Fund, run: Run, figures: Figures) -> bool:
     """Reads a few batches for the stage the run is in; whether there was one to read."""
-    readers: Mapping[str, Callable[[Fund, Run, Sequence[RunBatch], Figures], Found]] = {
-        Stage.SHARES: _read_shares,
-        Stage.COUNT: _read_counts if figures.base is None else _read_counts_of_correction,
-        Stage.TIES: _read_ties,
-    }
+    counts_steps = figures.stage == Stage.COUNT and figures.base is None and figures.hands_out
     with transaction.atomic():
-        batches = _claim(run, figures.stage)
+        near = _expected(run, figures) if counts_steps else None
+        # What the first batch shows tells where to look in the others: so no more than one is read without knowing.
+        batches = _claim(run, figures.stage, most=1 if counts_steps and near is None else READ_TOGETHER)
         if not batches:
             return False
-        found = readers[figures.stage](fund, run, batches, figures)
+        if figures.stage == Stage.SHARES:
+            found = _read_shares(fund, run, batches)
+        elif figures.stage == Stage.TIES:
+            found = _read_ties(fund, run, batches, figures)
+        elif figures.base is not None:
+            found = _read_counts_of_correction(fund, run, batches, figures)
+        else:
+            found = _read_counts(fund, run, batches, figures, near=near)
+            if counts_steps and near is None:
+                _look_where_expected(fund, run, batches, figures, found)
         if figures.stage == Stage.COUNT:
             runs.finish_batches(batches, RunBatch.State.COUNTED, found)
         else:
@@ -143,20 +154,48 @@ MARKS: Mapping[str, str] = {Stage.SHARES: "entitled", Stage.COUNT: "floors", Sta
 """The figure that tells that a batch has been read for a stage."""
 
 
-def _claim(run: Run, stage: str) -> list[RunBatch]:
+def _claim(run: Run, stage: str, *, most: int) -> list[RunBatch]:
     state = RunBatch.State.COUNTED if stage == Stage.TIES else RunBatch.State.PLANNED
     params: dict[str, Any] = {
         "run": run.pk,
         "state": state.value,
         "mark": MARKS[stage],
         "stage": str(stage),
-        "most": READ_TOGETHER,
+        "most": most,
         "parts": PARTS_OF_THE_REST,
     }
     return list(RunBatch.objects.raw(CLAIM_UNREAD_SQL, params))
 
 
-def _read_shares(fund: Fund, run: Run, batches: Sequence[RunBatch], _figures: Figures) -> Found:
+def _expected(run: Run, figures: Figures) -> Buckets | None:
+    """Where the last step is expected by the batches that are counted; the same for all that one message reads."""
+    name = ("income's last step", run.pk)
+    known: Buckets | None = unit_of_work.known(name)
+    if known is None:
+        counted = RunBatch.objects.filter(run=run, state=RunBatch.State.COUNTED).order_by("position")[:READ_TOGETHER]
+        known = _expected_by(counted.values_list("figures", flat=True), figures)
+        unit_of_work.know(name, known)
+    return known
+
+
+def _expected_by(counted: Iterable[Mapping[str, Any]], figures: Figures) -> Buckets | None:
+    found = list(counted)
+    shares, floors = (sum((Decimal(batch[name]) for batch in found), Decimal(0)) for name in ("shares", "floors"))
+    over = EXACT.multiply(shares, rate_of(figures.known_rate())) - floors
+    return expected(merged(batch["fractions"] for batch in found), steps=abs(int(over / step_of(figures.decimals))))
+
+
+def _look_where_expected(
+    fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figures, found: dict[int, dict[str, Any]]
+) -> None:
+    near = _expected_by(found.values(), figures)
+    if near is None:
+        return
+    for batch_id, fractions in _exact_fractions(fund, run, batches, figures, buckets=near).items():
+        found[batch_id]["near"] = {"first": near[0], "last": near[1], "fractions": fractions}
+
+
+def _read_shares(fund: Fund, run: Run, batches: Sequence[RunBatch]) -> Found:
     found: Found = {}
     with connection.cursor() as cursor:
         for batch in batches:
@@ -166,15 +205,16 @@ def _read_shares(fund: Fund, run: Run, batches: Sequence[RunBatch], _figures: Fi
     return found
 
 
-def _read_counts(fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figures) -> Found:
+def _read_counts(fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figures, *, near: Buckets | None) -> Found:
+    params = _params_of_several(fund, run, batches, figures)
+    if near is not None:
+        params["first"], params["last"] = near
     with connection.cursor() as cursor:
-        cursor.execute(
-            income_sql.counts_sql(fractions=figures.hands_out), _params_of_several(fund, run, batches, figures)
-        )
+        cursor.execute(income_sql.counts_sql(fractions=figures.hands_out, near=near is not None), params)
         rows = cursor.fetchall()
     unit = step_of(figures.decimals)
     found: Found = {}
-    for batch_id, holders, shares, steps, buckets in rows:
+    for batch_id, holders, shares, steps, places in rows:
         found[batch_id] = {
             "holders": holders,
             "shares": format(shares, "f"),
@@ -182,7 +222,14 @@ def _read_counts(fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Fig
             "base": "0",
         }
         if figures.hands_out:
-            found[batch_id]["fractions"] = _counts(buckets)
+            counts = {int(place): count for place, count in _counts(places).items()}
+            exact = {-1 - place: count for place, count in counts.items() if place < 0}
+            buckets = {place: count for place, count in counts.items() if place >= 0}
+            for fraction, count in exact.items():
+                buckets[fraction // BUCKET_WIDTH] = buckets.get(fraction // BUCKET_WIDTH, 0) + count
+            found[batch_id]["fractions"] = buckets
+            if near is not None:
+                found[batch_id]["near"] = {"first": near[0], "last": near[1], "fractions": exact}
     return found
 
 
@@ -213,11 +260,19 @@ def _read_ties(fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figur
     with_bucket = [batch for batch in batches if str(figures.bucket) in batch.figures["fractions"]]
     found: Found = {batch.pk: {"ties": {}} for batch in batches}
     if with_bucket:
-        with connection.cursor() as cursor:
-            params = {**_params_of_several(fund, run, with_bucket, figures), "bucket": figures.bucket}
-            cursor.execute(income_sql.TIES_SQL, params)
-            found.update({batch_id: {"ties": _counts(ties)} for batch_id, ties in cursor.fetchall()})
+        bucket = figures.bucket or 0
+        exact = _exact_fractions(fund, run, with_bucket, figures, buckets=(bucket, bucket))
+        found.update({batch_id: {"ties": ties} for batch_id, ties in exact.items()})
     return found
+
+
+def _exact_fractions(
+    fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figures, *, buckets: Buckets
+) -> dict[int, dict[str, int]]:
+    params = {**_params_of_several(fund, run, batches, figures), "first": buckets[0], "last": buckets[1]}
+    with connection.cursor() as cursor:
+        cursor.execute(income_sql.TIES_SQL, params)
+        return {batch_id: _counts(fractions) for batch_id, fractions in cursor.fetchall()}
 
 
 def _pay(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> Decimal:

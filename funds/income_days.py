@@ -12,7 +12,7 @@ from funds import catalogue, income_batches, income_sql, later_income, shortfall
 from funds.arithmetic import EXACT, derived_yield, distributable, rate_of, step_of
 from funds.entitlement import end_of
 from funds.flows import FUND_INCOME_CARRIED
-from funds.income_figures import INCOME_RUN, Figures, Stage, figures_of, read
+from funds.income_figures import INCOME_RUN, Figures, Stage, exact_in, figures_of, read
 from funds.leftover import BUCKET_WIDTH, crossing, crossing_batch, merged
 from funds.models import Fund, FundDay
 from funds.policies import INCOME_BATCH_ACCOUNTS
@@ -56,10 +56,10 @@ def plan(fund: Fund, run: Run) -> bool:
 def finish_stage(fund: Fund, run: Run, figures: Figures) -> bool:
     """Works out what the batches' figures come to, and moves the run to its next stage; whether this call did it."""
     if figures.stage == Stage.SHARES:
-        return _move(run, figures, _with_derived_yield(fund, run, figures))
+        return _move(fund, run, figures, _with_derived_yield(fund, run, figures))
     if figures.stage == Stage.COUNT:
-        return _move(run, figures, _with_totals(run, figures))
-    return _move(run, figures, _with_threshold(fund, run, figures))
+        return _move(fund, run, figures, _with_totals(run, figures))
+    return _move(fund, run, figures, _with_threshold(fund, run, figures, _exact(run, figures)))
 
 
 def collect_shortfalls(fund: Fund, run: Run) -> bool:
@@ -130,12 +130,14 @@ def _remainder_before(fund: Fund, run: Run) -> Decimal:
     return figures_of(before.closed_by).remainder or Decimal(0)
 
 
-def _move(run: Run, came_from: Figures, figures: Figures) -> bool:
+def _move(fund: Fund, run: Run, came_from: Figures, figures: Figures) -> bool:
     """A conditional move between stages, so that of two workers who finish one the second changes nothing."""
     with transaction.atomic():
         locked = Run.objects.select_for_update(no_key=True).get(pk=run.pk)
         if locked.state != _S.COUNTING or read(locked.figures).stage != came_from.stage:
             return False
+        if figures.stage == Stage.TIES and came_from.stage == Stage.COUNT:
+            figures = _with_threshold_if_counted(fund, run, figures)
         if figures.stage == Stage.DONE:
             return runs.advance(locked, _S.COUNTING, _S.POSTING, figures.stored())
         Run.objects.filter(pk=run.pk).update(figures={**locked.figures, **figures.stored()})
@@ -196,12 +198,30 @@ def _with_totals(run: Run, figures: Figures) -> Figures:
     return figures.with_(stage=Stage.TIES)
 
 
-def _with_threshold(fund: Fund, run: Run, figures: Figures) -> Figures:
-    place = crossing(merged(batch["ties"] for batch in _figures(run)), steps=figures.wanted or 0)
+def _with_threshold_if_counted(fund: Fund, run: Run, figures: Figures) -> Figures:
+    """The threshold where the last step fell where it was expected, in every batch; else the bucket is read for itself."""
+    try:
+        exact = _exact(run, figures)
+    except ValueError:
+        return figures
+    return _with_threshold(fund, run, figures, exact)
+
+
+def _exact(run: Run, figures: Figures) -> list[dict[str, int]]:
+    """Of each batch, in the order of account ids, the exact fractions in the last step's bucket."""
+    found = [exact_in(batch, figures.bucket or 0) for batch in _figures(run)]
+    exact = [fractions for fractions in found if fractions is not None]
+    if len(exact) < len(found):
+        raise ValueError("The exact fractions of a batch are not known.")
+    return exact
+
+
+def _with_threshold(fund: Fund, run: Run, figures: Figures, exact: list[dict[str, int]]) -> Figures:
+    place = crossing(merged(exact), steps=figures.wanted or 0)
     figures = figures.with_(fraction=place.place, stage=Stage.DONE)
     if place.takes_all:
         return figures
-    equal = ((number, batch["ties"].get(str(place.place), 0)) for number, batch in enumerate(_figures(run)))
+    equal = ((number, fractions.get(str(place.place), 0)) for number, fractions in enumerate(exact))
     position, nth = crossing_batch(equal, wanted=place.wanted)
     batch = RunBatch.objects.get(run=run, position=position)
     account = income_batches.nth_equal(fund, run, batch, figures, fraction=place.place, nth=nth)

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from funds.arithmetic import FRACTION_UNITS, RATE_DECIMALS, Y_DECIMALS, rate_of, step_of
-from funds.leftover import Threshold
+from funds.leftover import BUCKET_WIDTH, Threshold
 from funds.models import Fund
 from superapp.models import Run, RunBatch
 
@@ -25,9 +25,9 @@ class Stage(StrEnum):
     SHARES = "shares"
     """Only the entitled shares: from them a derived y is worked out."""
     COUNT = "count"
-    """Holders, shares, incomes as cut, and how the cut fractions lie."""
+    """Holders, shares, incomes as cut, how the cut fractions lie, and the exact ones where the last step is expected."""
     TIES = "ties"
-    """The exact fractions in the bucket where the last step falls."""
+    """The exact fractions in the bucket where the last step falls, when it fell elsewhere."""
     DONE = "done"
 
 
@@ -190,6 +190,20 @@ def read(stored: Mapping[str, Any]) -> Figures:
     return Figures(**values)
 
 
+def exact_in(counted: Mapping[str, Any], bucket: int) -> dict[str, int] | None:
+    """How many holders each exact fraction in a bucket has, by a batch's figures; None when it was not looked at.
+
+    Read for itself (`ties`), or kept when the batch was counted (`near`: `first` and `last` bucket, `fractions`).
+    """
+    if "ties" in counted:
+        ties: dict[str, int] = counted["ties"]
+        return ties
+    near = counted.get("near")
+    if near is None or not near["first"] <= bucket <= near["last"]:
+        return None
+    return {place: count for place, count in near["fractions"].items() if int(place) // BUCKET_WIDTH == bucket}
+
+
 def steps_in(batch: RunBatch, figures: Figures) -> int:
     """How many of a batch's holders get a step, by what was counted: one side of the check on what is posted."""
     if not figures.steps:
@@ -198,9 +212,9 @@ def steps_in(batch: RunBatch, figures: Figures) -> int:
     if figures.bucket is None:
         raise ValueError("Steps are handed out, but it was not counted where the last one falls.")
     above = sum(count for bucket, count in buckets.items() if int(bucket) > figures.bucket)
-    if figures.stage != Stage.TIES and "ties" not in batch.figures:
+    ties = exact_in(batch.figures, figures.bucket)
+    if ties is None:
         return above + buckets.get(str(figures.bucket), 0)
-    ties: dict[str, int] = batch.figures["ties"]
     fraction = figures.fraction or 0
     above += sum(count for place, count in ties.items() if int(place) > fraction)
     equal = ties.get(str(fraction), 0)

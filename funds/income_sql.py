@@ -6,7 +6,8 @@ again at each place that names it.
 
 What a day costs beside writing it is reading it, so the reads of every day (`counts_sql`, TIES_SQL) take several batches at a
 time, by `ids`, `lows` and `highs`, and multiply each holder once: `places` turns shares into whole places, of which BUCKETS
-make a step of the minor unit. `count_sql` does the same for a correction, which needs two rules.
+make a step of the minor unit. Only holders in the buckets from `first` to `last` are multiplied again, for their exact
+fraction. `count_sql` does the same for a correction, which needs two rules.
 """
 
 from funds.entitlement import BASIS_SQL, ENTITLED_SQL
@@ -71,15 +72,26 @@ _ENTITLED_OF_BATCH = f"""
 _PLACES = "trunc(e.entitled * %(places)s::numeric)::bigint"
 
 
-def counts_sql(*, fractions: bool) -> str:
-    """Of each of several batches: id, holders, shares, incomes as cut in steps, and how many holders each bucket has."""
-    bucket = f"abs(p.places %% {BUCKETS})" if fractions else "0::bigint"
+_IN_BUCKETS = f"abs({{places}} %% {BUCKETS}) BETWEEN %(first)s::bigint AND %(last)s::bigint"
+_FRACTION = "(abs({exact} - trunc({exact}, %(decimals)s::int)) * %(units)s::numeric)::bigint"
+
+
+def counts_sql(*, fractions: bool, near: bool) -> str:
+    """Of each of several batches: id, holders, shares, incomes as cut in steps, and how many holders each bucket has.
+
+    With `near`, holders in the buckets from `first` to `last` are counted by their exact fraction, as the place -1 - fraction.
+    """
+    place = f"abs(p.places %% {BUCKETS})" if fractions else "0::bigint"
+    if near:
+        exact = "(p.entitled * %(new_rate)s::numeric)"
+        place = f"""CASE WHEN {_IN_BUCKETS.format(places="p.places")} THEN -1 - {_FRACTION.format(exact=exact)}
+                        ELSE {place} END"""
     return f"""
         SELECT b.id, coalesce(sum(x.holders), 0)::bigint, coalesce(sum(x.shares), 0), coalesce(sum(x.steps), 0),
-               coalesce(jsonb_object_agg(x.bucket, x.holders) FILTER (WHERE x.bucket IS NOT NULL), '{{}}')
+               coalesce(jsonb_object_agg(x.place, x.holders) FILTER (WHERE x.place IS NOT NULL), '{{}}')
         FROM {_BATCHES}
         LEFT JOIN LATERAL (
-            SELECT {bucket} AS bucket, count(*) AS holders, sum(p.entitled) AS shares, sum(p.places / {BUCKETS}) AS steps
+            SELECT {place} AS place, count(*) AS holders, sum(p.entitled) AS shares, sum(p.places / {BUCKETS}) AS steps
             FROM (
                 SELECT e.entitled, {_PLACES} AS places FROM ({_ENTITLED_OF_BATCH.format(columns="")}) e
                 WHERE e.entitled <> 0 OFFSET 0
@@ -94,10 +106,10 @@ TIES_SQL = f"""
     SELECT b.id, coalesce(jsonb_object_agg(x.fraction, x.holders) FILTER (WHERE x.fraction IS NOT NULL), '{{}}')
     FROM {_BATCHES}
     LEFT JOIN LATERAL (
-        SELECT (abs(i.exact - trunc(i.exact, %(decimals)s::int)) * %(units)s::numeric)::bigint AS fraction, count(*) AS holders
+        SELECT {_FRACTION.format(exact="i.exact")} AS fraction, count(*) AS holders
         FROM (
             SELECT e.entitled * %(new_rate)s::numeric AS exact FROM ({_ENTITLED_OF_BATCH.format(columns="")}) e
-            WHERE abs({_PLACES} %% {BUCKETS}) = %(bucket)s::bigint AND e.entitled <> 0 OFFSET 0
+            WHERE {_IN_BUCKETS.format(places=_PLACES)} AND e.entitled <> 0 OFFSET 0
         ) i
         GROUP BY 1
     ) x ON true

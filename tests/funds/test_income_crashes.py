@@ -63,6 +63,9 @@ def _killed_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, after
 
     with monkeypatch.context() as patched:
         patched.setattr(module, name, dying)
+        if name == "add_figures":
+            # Written only where the last step was not expected, so that its bucket is read for itself.
+            patched.setattr(income_batches, "expected", lambda *_counts, **_steps: None)
         yield
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from funds import income, income_batches, order_sets
+from funds import income, income_batches, leftover, order_sets
 from funds.arithmetic import FRACTION_UNITS, income_of
 from funds.income_figures import Figures, Rule, figures_of
 from funds.leftover import Threshold
@@ -150,6 +150,32 @@ def test_days_that_are_paid_late_one_after_the_other_need_no_lock_pass_either(
         }
         entitled = {account: shares + expected.incomes.get(account, 0) for account, shares in entitled.items()}
         remainder = expected.remainder
+    scenes.nothing_is_wrong()
+
+
+@pytest.mark.parametrize(("deviations", "reads_again"), [(leftover.DEVIATIONS, False), (0, True)])
+def test_a_last_step_among_equals_is_paid_without_locks_and_read_again_only_where_it_was_not_expected(
+    committed_db: TestDatabase, monkeypatch: pytest.MonkeyPatch, deviations: int, reads_again: bool
+) -> None:
+    """Three steps: two to the largest fractions, in the first batch, the last to the first of three equals in the next."""
+    monkeypatch.setattr(leftover, "DEVIATIONS", deviations)
+    with scenes.on("2013-06-01"):
+        policies.change(policy="funds.income_batch_accounts", value=2)
+    fund = scenes.a_fund("2013-07-02")
+    amounts = [Decimal(amount) for amount in ("3333.33", "3333.33", "1000", "1000", "1000", "2000")]
+    held = scenes.many_holders(fund, amounts, since="2013-07-02")
+    assert list(held) == sorted(held)
+    locked = _locked_way_is_closed(monkeypatch)
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.46"})
+        scenes.pay_income()
+
+    assert locked == []
+    run = Run.objects.get()
+    paid = dict(Posting.objects.filter(subject=run.pk, amount__gt=0).values_list("account_id", "amount"))
+    assert [paid[account] for account in held] == [Decimal(i) for i in ("0.49", "0.49", "0.15", "0.14", "0.14", "0.29")]
+    batches = RunBatch.objects.filter(run=run)
+    assert batches.filter(figures__has_key="ties").count() == (batches.count() if reads_again else 0)
     scenes.nothing_is_wrong()
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funds.arithmetic import FRACTION_UNITS
-from funds.leftover import BUCKET_WIDTH, Threshold, crossing, crossing_batch, merged
+from funds.leftover import BUCKET_WIDTH, BUCKETS, Threshold, crossing, crossing_batch, expected, merged
 
 
 def _account(number: int) -> UUID:
@@ -26,13 +26,13 @@ def test_the_threshold_reaches_the_same_holders_as_sorting_them_all(holders: lis
     threshold = _found_in_batches(batches, steps)
 
     ranked = sorted(range(len(holders)), key=lambda number: (-holders[number], number))
-    expected = set(ranked[:steps])
+    best = set(ranked[:steps])
     reached = {
         number
         for number, fraction in enumerate(holders)
         if threshold.reaches(fraction=fraction, account=_account(number))
     }
-    assert reached == expected
+    assert reached == best
 
 
 def _found_in_batches(batches: list[list[tuple[int, int]]], steps: int) -> Threshold:
@@ -58,3 +58,15 @@ def _counted(values: list[int]) -> dict[str, int]:
 def test_more_steps_than_holders_are_a_fault() -> None:
     with pytest.raises(ValueError, match="3 steps for 2 holders"):
         crossing({5: 1, 7: 1}, steps=3)
+
+
+def test_the_last_step_is_expected_near_where_some_of_the_holders_put_it_the_nearer_the_more_they_are() -> None:
+    assert expected(dict.fromkeys(range(BUCKETS), 20), steps=10_000) == (491, 509)
+    assert expected(dict.fromkeys(range(BUCKETS), 2_000), steps=1_000_000) == (499, 501)
+    assert expected({0: 1, 400: 1}, steps=1) == (0, BUCKETS - 1)
+
+
+def test_without_a_step_nothing_is_expected_and_figures_that_do_not_fit_are_no_fault() -> None:
+    assert expected({}, steps=0) is None
+    assert expected({7: 5}, steps=0) is None
+    assert expected({7: 5}, steps=6) is None
