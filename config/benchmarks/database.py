@@ -1,16 +1,23 @@
 """A database of its own for one benchmark, on the server the site uses, and the quick filling of it."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from django.core.management import call_command
-from django.db import connection, connections, models
+from django.db import ProgrammingError, connection, connections, models
 from django.db.models.expressions import DatabaseDefault
+from psycopg.errors import InsufficientPrivilege
 
 from superapp import clock, roles
+
+DROP_SECONDS = 60.0
+"""How long a database that autovacuum is at work in is waited for."""
+
+LOOK_SECONDS = 0.1
 
 _NOT_FOR_A_URL = {"context", "cursor_factory", "prepare_threshold", "client_encoding", "options", "application_name"}
 
@@ -31,7 +38,7 @@ def own_database() -> Iterator[str]:
     finally:
         connections.close_all()
         _lead_to(before)
-        _as_owner(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
+        _drop(quoted)
 
 
 def define(sql: str) -> None:
@@ -76,6 +83,18 @@ def settle_down(table: str = "") -> None:
 def _as_owner(sql: str) -> None:
     with roles.as_owner(), connection.cursor() as cursor:
         cursor.execute(sql)
+
+
+def _drop(quoted: str) -> None:
+    """Ends the database's sessions with it; one in which autovacuum is at work, which only its owner may end, after that."""
+    gives_up_at = time.monotonic() + DROP_SECONDS
+    while True:
+        try:
+            return _as_owner(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
+        except ProgrammingError as fault:
+            if not isinstance(fault.__cause__, InsufficientPrivilege) or time.monotonic() > gives_up_at:
+                raise
+        time.sleep(LOOK_SECONDS)
 
 
 def _lead_to(name: str) -> str:
