@@ -75,11 +75,12 @@ class Uses:
 
 
 def kinds() -> list[Rule]:
-    """Every row of the flow table."""
+    """Every row of the flow table that the apps declare."""
     constants = _constants_of_calls({"declare_kind"})
     return [
-        Rule(code=kind.code, anchors=frozenset(constants.get(kind.code, ())), sentence=kind.description)
+        Rule(code=kind.code, anchors=frozenset(constants[kind.code]), sentence=kind.description)
         for kind in flows.entry_kinds()
+        if kind.code in constants
     ]
 
 
@@ -93,11 +94,12 @@ def refusals() -> list[Rule]:
 
 
 def dated_policies() -> list[Rule]:
-    """Every policy."""
+    """Every policy that the apps declare."""
     constants = _constants_of_calls({"define"})
     return [
-        Rule(code=each.name, anchors=frozenset(constants.get(each.name, ())), sentence=each.doc)
+        Rule(code=each.name, anchors=frozenset(constants[each.name]), sentence=each.doc)
         for each in policies.all()
+        if each.name in constants
     ]
 
 
