@@ -1,28 +1,32 @@
 """Each money operation, broken at each of its statements: one effect or none, and a connection that is clean for the next.
 
-The steps are not listed by hand: an undisturbed run of an operation is listened to, and every statement it makes becomes a
-step at which it is broken, once by ending its session, once by the session's time limit.
+The steps are not listed by hand: an undisturbed run of an operation is listened to, and every statement it makes, and every
+commit, becomes a step at which it is broken: by ending its session before it, by the session's time limit, and, of a commit, by
+losing the answer to it. A new statement is so broken by itself; that no operation is missing is asked of the flow table and of
+the code (`test_no_way_of_moving_money_is_left_out`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
+import ast
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
 from django.db import OperationalError, close_old_connections, connection
 
-from payments import settlement, transfers
-from payments.payees import Payee
-from superapp.errors import Unavailable
-from superapp.models import User
-from tests.databases import TestDatabase
-from tests.factories import PIN, a_payer, a_person, a_transfer
+from superapp.models import IdempotencyKey
+from tests.databases import CHECKOUT, TestDatabase
+from tests.faults.money_operations import BROKEN_ELSEWHERE, OPERATIONS, TABLES, Case
 from tests.picture import assert_ledger_is_sound, picture
-from wallet import bank_callbacks, top_ups
-from wallet.models import Account, TopUp
+from wallet import flows, holds, ledger
+from wallet.models import Hold, JournalEntry
+
+COMMIT = "COMMIT"
+
+SAVEPOINT_NAME = re.compile(r"s\d+_x\d+")
+"""Of a thread and a number: another one each time."""
 
 Breaker = Callable[[str], None]
 """Breaks the session of the default connection; is told the URL of its database."""
@@ -45,125 +49,50 @@ def run_out_of_time(url: str) -> None:
                 cursor.execute("RESET statement_timeout")
 
 
+def lose_the_answer(url: str) -> None:
+    """The commit is done, and nobody hears of it."""
+    connection.connection.commit()
+    end_the_session(url)
+    raise OperationalError("server closed the connection unexpectedly")
+
+
 class StepBreaker:
-    """Counts an operation's statements, and breaks the session before the one it is told to, if any."""
+    """Counts an operation's statements and commits, and breaks the session before the one it is told to, if any."""
 
     def __init__(self, fault: Breaker | None = None, *, at: int = -1, url: str = "") -> None:
         self.fault, self.at, self.url = fault, at, url
-        self.statements: list[str] = []
+        self.steps: list[str] = []
         self.busy = False
 
-    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if self.busy:
-            return execute(sql, params, many, context)
-        self.statements.append(sql)
-        if self.fault is not None and len(self.statements) == self.at:
-            self.busy = True
-            try:
-                self.fault(self.url)
-            finally:
-                self.busy = False
-        return execute(sql, params, many, context)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hears every statement of the default connection, and every commit of a transaction."""
+        commit: Callable[[], None] = connection._commit  # type: ignore[attr-defined]
+        with pytest.MonkeyPatch.context() as patch, connection.execute_wrapper(self._statement):
+            patch.setattr(connection, "_commit", lambda: self._then(COMMIT, commit))
+            yield
+
+    def _statement(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        return self._then(sql, lambda: execute(sql, params, many, context))
+
+    def _then(self, step: str, go_on: Callable[[], Any]) -> Any:
+        if not self.busy:
+            self.steps.append(SAVEPOINT_NAME.sub("name", step))
+            if self.fault is not None and len(self.steps) == self.at:
+                self.busy = True
+                try:
+                    self.fault(self.url)
+                finally:
+                    self.busy = False
+        return go_on()
 
 
-@dataclass(frozen=True)
-class Case:
-    """One operation in a world of its own: the act, which may be done again, and what it must come to, once."""
-
-    act: Callable[[], object]
-    people: list[User]
-    comes_to: list[str]
-    """The people's balances once it is done."""
-    error: type[Exception]
-
-    def assert_done_once(self) -> None:
-        """The whole effect, once: the balances, and one top-up for the one person who asks for one."""
-        assert TopUp.objects.filter(owner=self.people[0]).count() == 1
-        owned = [Account.objects.filter(owner=person).first() for person in self.people]
-        assert [str(account.balance) if account else "none" for account in owned] == self.comes_to
-
-
-def _sending() -> Case:
-    ann, ben, key = a_payer("100.00"), a_person(), str(uuid4())
-    return Case(
-        act=lambda: transfers.send_money(
-            sender_id=ann.pk, to=Payee(id=ben.pk), amount=Decimal("40.00"), currency="CNY", note="", pin=PIN, key=key
-        ),
-        people=[ann, ben],
-        comes_to=["60.0000", "0.0000"],
-        error=Unavailable,
-    )
-
-
-def _topping_up() -> Case:
-    ann, key = a_payer("0"), str(uuid4())
-    return Case(
-        act=lambda: top_ups.top_up(owner_id=ann.pk, amount=Decimal("40.00"), currency="CNY", key=key),
-        people=[ann],
-        comes_to=["0.0000"],
-        error=Unavailable,
-    )
-
-
-def _hearing_the_bank() -> Case:
-    ann = a_payer("0")
-    asked = top_ups.top_up(owner_id=ann.pk, amount=Decimal("40.00"), currency="CNY", key=str(uuid4()))
-    return Case(
-        act=lambda: bank_callbacks.record_callback(
-            rail="sandbox",
-            reference=f"B-{asked.top_up_id}",
-            instruction=str(asked.top_up_id),
-            status="confirmed",
-            amount=Decimal("40.00"),
-            currency="CNY",
-        ),
-        people=[ann],
-        comes_to=["40.0000"],
-        error=OperationalError,
-    )
-
-
-def _settling() -> Case:
-    ann, ben = a_payer("100.00"), a_payer("0")
-    for _ in range(3):
-        a_transfer(ann, ben)
-    return Case(act=settlement.settle_due, people=[ann, ben], comes_to=["70.0000", "30.0000"], error=OperationalError)
-
-
-def _refusing() -> Case:
-    ann, ben = a_payer("100.00"), a_payer("0")
-    a_transfer(ann, ben)
-    Account.objects.filter(owner=ben).update(closed=True)
-    return Case(act=settlement.settle_due, people=[ann, ben], comes_to=["90.0000", "0.0000"], error=OperationalError)
-
-
-def _sending_back() -> Case:
-    refused = _refusing()
-    settlement.settle_due()
-    return Case(
-        act=settlement.return_refused,
-        people=refused.people,
-        comes_to=["100.0000", "0.0000"],
-        error=OperationalError,
-    )
-
-
-OPERATIONS = {
-    "sending money": _sending,
-    "topping up": _topping_up,
-    "hearing the bank": _hearing_the_bank,
-    "settling": _settling,
-    "settling what is refused": _refusing,
-    "sending back": _sending_back,
-}
-
-
-def _steps_of(case: Case) -> int:
+def _steps_of(case: Case) -> list[str]:
     listening = StepBreaker()
-    with connection.execute_wrapper(listening):
+    with listening.listening():
         case.act()
-    case.assert_done_once()
-    return len(listening.statements)
+    case.done_once()
+    return listening.steps
 
 
 def _assert_the_connection_is_clean() -> None:
@@ -177,24 +106,78 @@ def _assert_the_connection_is_clean() -> None:
         assert cursor.fetchone() == (0,)
 
 
+def _breaks_here(fault: Breaker, step: str, *, all_or_nothing: bool) -> bool:
+    """A time limit is a statement's, a lost answer a commit's. What has committed once is broken at its next commits only."""
+    if fault is end_the_session:
+        return all_or_nothing or step == COMMIT
+    return (step == COMMIT) is (fault is lose_the_answer) and (all_or_nothing or step == COMMIT)
+
+
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("fault", [end_the_session, run_out_of_time])
+@pytest.mark.parametrize("fault", [end_the_session, run_out_of_time, lose_the_answer])
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_operation_broken_at_any_of_its_steps_did_nothing_and_done_again_does_all_of_it_once(
     committed_db: TestDatabase, operation: str, fault: Breaker
 ) -> None:
+    """What is one commit is tried again and again, broken one step further each time, until it goes through."""
     prepare = OPERATIONS[operation]
-    prepare().act()  # what is asked of the database only the first time
-    for step in range(1, _steps_of(prepare()) + 1):
-        case = prepare()
-        before = picture()
-        breaker = StepBreaker(fault, at=step, url=committed_db.url)
+    case = prepare()
+    case.act()  # what is asked of the database only the first time
+    steps = _steps_of(prepare())
+    case = prepare()
+    tables = [table for table in TABLES if table not in case.noted_in]
+    before = picture(*tables)
+    for number, step in enumerate(steps, start=1):
+        all_or_nothing = case.one_commit or COMMIT not in steps[: number - 1]
+        if not _breaks_here(fault, step, all_or_nothing=all_or_nothing):
+            continue
+        breaker = StepBreaker(fault, at=number, url=committed_db.url)
 
-        with pytest.raises(case.error), connection.execute_wrapper(breaker):
+        with suppress(case.error) if case.noted_in else pytest.raises(case.error), breaker.listening():
             case.act()
 
+        assert breaker.steps[number - 1] == step, f"step {number} is another one this time"
         _assert_the_connection_is_clean()
-        assert picture() == before, f"step {step}: {breaker.statements[-1]}"
-        case.act()
-        case.assert_done_once()
+        case.before_again()
+        if all_or_nothing and fault is not lose_the_answer:
+            assert picture(*tables) == before, f"step {number}: {step}"
+        else:
+            case.act()
+            case.done_once()
+            case = prepare()
+    case.act()
+    case.done_once()
     assert_ledger_is_sound()
+
+
+def _operations_under_a_key() -> set[str]:
+    """Every name that the code gives an operation under an idempotency key."""
+    return {
+        str(keyword.value.value)
+        for app in ("superapp", "wallet", "payments", "funds")
+        for path in (CHECKOUT / app).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) == "once"
+        for keyword in call.keywords
+        if keyword.arg == "operation" and isinstance(keyword.value, ast.Constant)
+    }
+
+
+def test_no_way_of_moving_money_is_left_out(committed_db: TestDatabase) -> None:
+    """A new kind of entry, or a new money mutation, fails here until it is an operation that is broken at each step."""
+    for prepare in OPERATIONS.values():
+        prepare().act()
+    moving = {kind.code for kind in flows.entry_kinds() if kind.legs}
+    assert moving - set(JournalEntry.objects.values_list("kind", flat=True).distinct()) == set(BROKEN_ELSEWHERE)
+    assert _operations_under_a_key() == set(IdempotencyKey.objects.values_list("operation", flat=True).distinct())
+    ended = {state for state, onward in holds.MOVES.items() if not onward}
+    assert ended - set(Hold.objects.values_list("state", flat=True)) == set()
+    assert [path for path in BROKEN_ELSEWHERE.values() if not (CHECKOUT / path).exists()] == []
+
+
+def test_the_steps_of_a_payment_are_its_prepared_statements_and_its_commit(committed_db: TestDatabase) -> None:
+    """What bypasses the cursors that are listened to would be a step that nothing breaks."""
+    steps = _steps_of(OPERATIONS["sending money"]())
+    assert any(ledger.LOCK_SQL in step for step in steps)
+    assert any("INTO wallet_posting" in step for step in steps)
+    assert steps[-1] == COMMIT
