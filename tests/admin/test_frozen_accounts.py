@@ -1,5 +1,8 @@
 """An operator reads a case and lifts it, with a reason that stays."""
 
+from typing import Any
+
+import pytest
 from django.test import Client
 from django.urls import reverse
 
@@ -38,6 +41,20 @@ def test_a_case_is_lifted_with_a_reason_and_by_whom_stays(office: Client, operat
     assert not Account.objects.get(pk=case.account_id).frozen
     assert "Mended by entry 7." in office.get(_page(case)).content.decode()
     assert office.post(_page(case), {"lift_reason": "Once more."}).status_code == 403
+
+
+def test_who_comes_second_to_a_case_is_told_so(office: Client, operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = _a_case()
+    lift = freezes.lift
+
+    def after_another(**asked: Any) -> AccountFreeze:
+        lift(case_id=case.pk, by=operator, reason="The other was quicker.")
+        return lift(**asked)
+
+    monkeypatch.setattr(freezes, "lift", after_another)
+
+    assert office.post(_page(case), {"lift_reason": "Me too."}).status_code == 403
+    assert AccountFreeze.objects.get(pk=case.pk).lift_reason != "Me too."
 
 
 def test_who_has_no_right_lifts_nothing(world: None, db: None) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 # ruff: noqa: ARG002 - the signatures are Django's
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -14,6 +15,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from superapp import back_office
 from superapp.admin import EMPTY, ReadOnlyAdmin
+from superapp.errors import NotFound
 from wallet import freezes
 from wallet.admin.links import account_link, person_link
 from wallet.assurance import AccountFreeze
@@ -70,8 +72,11 @@ class AccountFreezeAdmin(ReadOnlyAdmin):
         return [name for name in self.get_fields(request, obj) if not (lifting and name == "lift_reason")]
 
     def save_model(self, request: HttpRequest, obj: AccountFreeze, form: Any, change: bool) -> None:
-        """Lifts the freeze."""
-        freezes.lift(case_id=obj.pk, by=request.user, reason=form.cleaned_data["lift_reason"])  # type: ignore[arg-type]
+        """Lifts the freeze. Raises PermissionDenied when another operator has, since this page was read."""
+        try:
+            freezes.lift(case_id=obj.pk, by=request.user, reason=form.cleaned_data["lift_reason"])  # type: ignore[arg-type]
+        except NotFound as lifted:
+            raise PermissionDenied("Another operator has lifted this case meanwhile.") from lifted
 
     @display(description="State", label={"open": "danger", "lifted": "success"})
     def state(self, case: AccountFreeze) -> str:
