@@ -21,7 +21,7 @@ demo: $(VENV)/.development ## the story in this terminal: who pays whom, what th
 	@$(BIN)/python manage.py demo
 
 test: $(VENV)/.development ## all tests (ARGS="tests/wallet -k hold")
-	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --maxprocesses 2 --dist loadfile)
+	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder)
 
 check: $(VENV)/.development ## format, lint, types, import contracts, migrations, schema, deployment settings
 	@$(BIN)/ruff format --check .
