@@ -57,9 +57,12 @@ def transactional_db() -> None:
 
 @pytest.fixture(autouse=True)
 def _new_unit_of_work() -> Iterator[None]:
-    """No test inherits the clock's distance, policies or calendars that another has read."""
+    """No test inherits the clock's distance, policies or calendars that another has read, nor what its log lines bear."""
+    import structlog
+
     from superapp import clock
 
+    structlog.contextvars.clear_contextvars()
     clock.forget()
     yield
     clock.forget()

@@ -25,11 +25,11 @@ LOCKS = (
         tests=("tests/concurrency/test_ledger_races.py", "tests/concurrency/test_locks_of_money.py"),
     ),
     Bug(
-        name="post-locks-in-any-order",
+        name="post-locks-in-its-own-order",
         breaks="Accounts are locked in the order of their ids.",
         file="wallet/ledger.py",
         was="    ORDER BY id\n    FOR NO KEY UPDATE\n",
-        becomes="    FOR NO KEY UPDATE\n",
+        becomes="    ORDER BY id DESC\n    FOR NO KEY UPDATE\n",
         tests=("tests/concurrency/test_locks_of_money.py",),
     ),
     Bug(
@@ -312,8 +312,8 @@ ASSURANCE = (
         name="small-payments-beyond-the-day",
         breaks="What leaves without PIN on one day stays within its policy.",
         file="wallet/small_payments.py",
-        was="      AND CASE small_day WHEN %s::date THEN small_spent ELSE 0 END + %s::numeric <= %s::numeric\n",
-        becomes="      AND (CASE small_day WHEN %s::date THEN 0 ELSE 0 END + %s::numeric <= %s::numeric)\n",
+        was="      AND CASE WHEN small_day >= %s::date THEN small_spent ELSE 0 END + %s::numeric <= %s::numeric\n",
+        becomes="      AND CASE WHEN small_day >= %s::date THEN 0 ELSE 0 END + %s::numeric <= %s::numeric\n",
         tests=("tests/wallet/test_small_payments.py",),
     ),
 )

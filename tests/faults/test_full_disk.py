@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,14 @@ def _mount(folder: Path) -> int:
 
 
 def _fill(folder: Path) -> Path:
-    """Takes every byte that is left."""
-    ballast = folder / "ballast"
+    """Takes every byte that is left, in steps: others take of it at the same time."""
+    ballast, taken = folder / "ballast", 0
     with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free)
+        for step in (2**20, 2**12):
+            with suppress(OSError):  # no space left
+                while True:
+                    os.posix_fallocate(file.fileno(), taken, step)
+                    taken += step
     return ballast
 
 

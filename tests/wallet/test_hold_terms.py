@@ -45,6 +45,18 @@ def test_the_sweep_ends_what_has_lapsed_frees_it_and_leaves_the_rest(committed_d
         release(world, due)
 
 
+def test_at_its_term_a_hold_is_gone_before_any_sweep_and_a_moment_earlier_it_is_not(committed_db: None) -> None:
+    with clock.stopped_at(NOON):
+        world = a_ledger(balances=["100.00"])
+        hold = place_hold(world, "20.00", lapses_at=LATER)
+    with clock.stopped_at(LATER - MOMENT):
+        capture(world, hold, "8.00", final=False)
+    with clock.stopped_at(LATER), pytest.raises(HoldLapsed), nothing_changes():
+        capture(world, hold, "8.00", final=False)
+
+    assert parts_of(hold) == ("open", 8, 0, 0, 12)
+
+
 def test_one_sweep_takes_no_more_than_it_may_and_the_next_goes_on(committed_db: None) -> None:
     with clock.stopped_at(NOON):
         world = a_ledger(balances=["100.00"])
