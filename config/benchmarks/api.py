@@ -21,10 +21,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from config.benchmarks import database, http_clients
-from config.benchmarks.clients import in_mb
 from config.benchmarks.report import Figures, Measured, hot_share, in_turns
-from config.benchmarks.workers import remove_queue
-from config.runner import DRAIN_SECONDS, web_command
+from config.benchmarks.workers import end, remove_queue
+from config.runner import web_command
 from payments.threads import open_thread
 from superapp import clock, people, sessions
 from superapp.graphql.relay import node_id
@@ -166,7 +165,7 @@ def _server(application: str, *, url: str, processes: int, memory: list[float]) 
         _wait_until_ready(port, process)
         yield port
     finally:
-        memory.append(_end(process))
+        memory.append(end(process))
         remove_queue(queue)
 
 
@@ -179,21 +178,6 @@ def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
             return
         time.sleep(0.05)
     raise RuntimeError("The web server of the benchmark did not start.")
-
-
-def _end(process: "subprocess.Popen[bytes]") -> float:
-    """Ends the server with all its processes; the peak memory of the largest, in MB."""
-    with suppress(ProcessLookupError):
-        process.terminate()
-    gives_up_at = time.monotonic() + DRAIN_SECONDS
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return in_mb(usage.ru_maxrss)
-        if time.monotonic() > gives_up_at:
-            process.kill()
-        time.sleep(0.01)
 
 
 def _free_port() -> int:

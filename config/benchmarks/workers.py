@@ -87,7 +87,7 @@ def celery_workers(count: int, *, url: str) -> Iterator[Workers]:
     try:
         yield workers
     finally:
-        workers.peak_memory_mb = _end(process)
+        workers.peak_memory_mb = end(process)
         remove_queue(workers.queue)
 
 
@@ -95,8 +95,8 @@ def _environment(queue: str, url: str) -> Mapping[str, str]:
     return {"DATABASE_URL": url, "CELERY_TASK_DEFAULT_QUEUE": queue, "SUPERAPP_PROCESS": "worker"}
 
 
-def _end(process: "subprocess.Popen[bytes]") -> float:
-    """Lets the workers finish, then ends them; the peak memory of the largest, in MB."""
+def end(process: "subprocess.Popen[bytes]") -> float:
+    """Lets a server or worker finish, with all its processes, then ends it; the peak memory of the largest, in MB."""
     with suppress(ProcessLookupError):
         process.terminate()
     gives_up_at = time.monotonic() + DRAIN_SECONDS
