@@ -53,8 +53,14 @@ MOST_ENTRIES = 10
 
 
 def note_entries(ids: Iterable[UUID]) -> None:
-    """Lets the log lines of this request or task name the journal entries it has written. A refused one rolls them back."""
-    known = structlog.contextvars.get_contextvars().get("entries", [])
+    """Lets the log lines of this request or task name the journal entries it has written. A refused one rolls them back.
+
+    Outside of both nothing is noted: nobody would ever forget it, and later lines would name what they are not about.
+    """
+    context = structlog.contextvars.get_contextvars()
+    if "request_id" not in context and "task_id" not in context:
+        return
+    known = context.get("entries", [])
     structlog.contextvars.bind_contextvars(entries=[*known, *map(str, ids)][-MOST_ENTRIES:])
 
 
