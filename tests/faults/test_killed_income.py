@@ -216,7 +216,8 @@ def test_workers_killed_while_counting_posting_and_between_batches_pay_everyone_
     with a_site(committed_db, tmp_path) as site:
         site.start_beat()
         _kill_both_at_the_gate(site, RunBatch.State.COUNTED)
-        assert _batches(RunBatch.State.COUNTED) == half
+        # A worker counts several batches in one transaction: those beside one that lies behind the gate are not counted.
+        assert 0 < _batches(RunBatch.State.COUNTED) <= half
         _kill_both_at_the_gate(site, RunBatch.State.POSTED)
         assert _batches(RunBatch.State.POSTED) == half
         assert 0 < _incomes() <= half * BATCH

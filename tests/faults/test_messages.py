@@ -48,7 +48,7 @@ def test_two_beats_a_broker_that_is_emptied_and_killed_and_messages_that_make_no
 
 
 def test_a_worker_whose_acknowledgements_the_broker_missed_hears_again(rig: Rig, busy: Busy) -> None:
-    said_before = len(rig.log("worker"))
+    said_before, worker = len(rig.log("worker")), rig.processes["worker"]
     with busy() as clients:
         clients.more(10)
         with psycopg.connect(rig.database.url) as holder:
@@ -60,6 +60,9 @@ def test_a_worker_whose_acknowledgements_the_broker_missed_hears_again(rig: Rig,
         rig.serve()
         clients.more(10)
 
+    assert rig.processes["worker"] is worker
+    assert worker.poll() is None
+
 
 def _all_workers_wait(rig: Rig) -> bool:
     with rig.owner() as owner:
@@ -70,6 +73,7 @@ def _all_workers_wait(rig: Rig) -> bool:
 
 
 def test_bytes_that_are_no_message_end_a_worker_and_are_gone_when_it_is_started_again(rig: Rig, busy: Busy) -> None:
+    worker = rig.processes["worker"]
     with busy() as clients:
         clients.more(10)
         with rig.broker() as broker:
@@ -77,3 +81,6 @@ def test_bytes_that_are_no_message_end_a_worker_and_are_gone_when_it_is_started_
         wait_until(lambda: rig.processes["worker"].poll() is not None, what="the worker's end")
         rig.serve()
         clients.more(10)
+
+    assert rig.processes["worker"] is not worker
+    assert rig.processes["worker"].poll() is None
