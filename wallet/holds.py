@@ -23,12 +23,12 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from superapp import clock
+from superapp.prepared import array, run
 from superapp.sql_files import SqlParameters
 from wallet.accounts import asset_by_id
 from wallet.errors import AccountClosed, HoldLapsed, LedgerFault, insufficient_funds
 from wallet.freezes import account_frozen
 from wallet.models import Hold
-from wallet.prepared import array, run
 
 State = Hold.State
 

@@ -26,6 +26,7 @@ from superapp import clock
 from superapp.errors import NotFound
 from superapp.ids import uuid7
 from superapp.logs import note_entries
+from superapp.prepared import array, run
 from wallet import holds
 from wallet.accounts import asset_by_id, known_system_account
 from wallet.errors import AccountClosed, AlreadyReversed, EntryNotReversible, LedgerFault, insufficient_funds
@@ -33,7 +34,6 @@ from wallet.flows import REVERSAL, EntryKind, entry_kind
 from wallet.freezes import account_frozen
 from wallet.holds import HoldStep
 from wallet.models import JournalEntry
-from wallet.prepared import array, run
 from wallet.usage import Tally
 
 LOCK_SQL = """

@@ -19,9 +19,9 @@ from uuid import UUID
 from django.db import connection
 
 from superapp import clock
+from superapp.prepared import array
 from wallet.errors import LedgerFault
 from wallet.flows import AccountKind, UsageClass, Uses
-from wallet.prepared import array
 
 _ADD = """
         ON CONFLICT (account_id, usage_class, day)

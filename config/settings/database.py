@@ -69,7 +69,7 @@ def _server() -> dict[str, Any]:
                 "DATABASE_URL does not name a PostgreSQL database: it reads postgresql://user:password@host:5432/name."
             )
     limits = dict(SESSION_LIMITS[PROCESS])
-    # For the few statements that are prepared (`wallet.prepared`): planned once, not once per length of an array.
+    # For the few statements that are prepared (`superapp.prepared`): planned once, not once per length of an array.
     limits["plan_cache_mode"] = "force_generic_plan"
     options: dict[str, Any] = {
         "connect_timeout": limits.pop("connect_timeout"),
