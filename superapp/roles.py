@@ -1,11 +1,11 @@
 """The two roles of the database, which no code of the site can mix up.
 
     owner            the login of DATABASE_URL: owns the tables and migrates
-    superapp_site    what every other session becomes at once (SET ROLE): it reads and writes rows, no more
+    superapp_site    what every other session becomes at once (SET ROLE): it reads and writes rows, as granted
 
 A role belongs to the whole server, so several databases of one server (tests, benchmarks) share `superapp_site`; what it
-may do is granted in each database. Migrations take away what a table must not allow (wallet: UPDATE, DELETE, TRUNCATE on
-entries and postings).
+may do is granted in each database. A new table can be read and added to; its migration grants what more the code does with
+it, an UPDATE by column (`grants.sql` of each app; `tests/config/test_grants.py` holds the whole table).
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def as_owner() -> Iterator[None]:
 def grant_to_site() -> None:
     """Makes the site's role where it is missing and grants it what the site needs here. As the owner; repeatable.
 
-    Tables and sequences that later migrations make are granted by default privileges.
+    Tables that later migrations make can be read and added to by default, their sequences used.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_ROLES_LOCK])
@@ -64,7 +64,8 @@ def _grant(cursor: CursorWrapper, role: str) -> None:
     for statement in (
         f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role}",
         f"GRANT USAGE ON SCHEMA public TO {role}",
-        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM {role}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT ON TABLES TO {role}",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {role}",
     ):
         cursor.execute(statement)

@@ -7,7 +7,7 @@ many connections. Everything is made by the owner; what runs in it runs as the s
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ import psycopg
 from django.core.management import call_command
 from django.db import connection, connections
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.waiting import wait_until
 
@@ -116,13 +116,40 @@ def _drop_forgotten(server: "psycopg.Connection[Any]") -> None:
 
 
 def _migrations_hash() -> str:
-    """Changes with any migration, SQL file beside one, or pinned dependency."""
+    """Changes with any migration, SQL file beside one, pinned dependency, or what is granted beforehand."""
     digest = hashlib.sha256((CHECKOUT / "requirements" / "runtime.txt").read_bytes())
+    digest.update((CHECKOUT / "superapp" / "roles.py").read_bytes())
     for app in ("superapp", "wallet", "payments", "funds"):
         for path in sorted((CHECKOUT / app).rglob("*")):
             if path.suffix == ".sql" or (path.suffix == ".py" and path.parent.name == "migrations"):
                 digest.update(str(path.relative_to(CHECKOUT)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+@contextmanager
+def led_to(url: str | None) -> Iterator[None]:
+    """In the block the alias `default` leads, in every thread, to the database of the URL; None: to where it led at first."""
+    keys = {"NAME": "dbname", "HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password"}
+    before = {key: connections.settings["default"][key] for key in keys}
+    if url:
+        said = conninfo_to_dict(url)
+        _at_first.update(before)
+        _lead({key: str(said[word]) for key, word in keys.items()})
+    else:
+        _lead(_at_first)
+    try:
+        yield
+    finally:
+        _lead(before)
+
+
+_at_first: dict[str, Any] = {}
+
+
+def _lead(to: Mapping[str, Any]) -> None:
+    connections.close_all()
+    connections.settings["default"].update(to)
+    connection.settings_dict.update(to)
 
 
 def _point_to(name: str) -> str:

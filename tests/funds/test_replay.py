@@ -17,9 +17,7 @@ from wallet.flows import FUND_CASH, FUND_ORDERS, REDEMPTIONS
 
 def _begin_at(day: str, clock_time: str) -> None:
     """A sandbox whose business clock starts in the past."""
-    Installation.objects.update_or_create(
-        pk=1, defaults={"mode": "sandbox", "clock_offset": scenes.at(day, clock_time) - timezone.now()}
-    )
+    Installation.objects.update(clock_offset=scenes.at(day, clock_time) - timezone.now())
     clock.forget()
 
 

@@ -9,6 +9,7 @@ from payments import settlement
 from payments.models import Transfer
 from superapp.models import IdempotencyKey
 from tests.factories import a_payer, a_transfer
+from tests.owners_hand import the_owners_hand
 from tests.picture import assert_ledger_is_sound
 from wallet.models import Account, TopUp
 from wallet.verification import verify
@@ -40,7 +41,8 @@ def test_a_transfer_changed_by_hand_while_in_transit_is_found(
 ) -> None:
     a_transfer(a_payer("100.00"), a_payer("0"))
     assert_ledger_is_sound()
-    spoil(Transfer.objects.all())
+    with the_owners_hand():
+        spoil(Transfer.objects.all())
     assert findings() == broken
 
 
@@ -55,7 +57,9 @@ def test_a_settled_transfer_set_back_by_hand_is_found_and_named(db: None) -> Non
 
 def test_a_transfer_given_to_somebody_else_by_hand_is_found(db: None) -> None:
     transfer = a_transfer(a_payer("100.00"), a_payer("0"))
-    Transfer.objects.update(recipient=a_payer("0").pk)
+    other = a_payer("0").pk
+    with the_owners_hand():
+        Transfer.objects.update(recipient=other)
     assert findings() == {"I21"}
     assert f"transfer {transfer}" in named()
 
@@ -73,7 +77,8 @@ def test_a_transfer_given_to_somebody_else_by_hand_is_found(db: None) -> None:
 def test_a_settled_transfer_changed_by_hand_is_found_and_named(db: None, spoil: dict[str, str]) -> None:
     transfer = a_transfer(a_payer("100.00"), a_payer("0"))
     settlement.settle_everything_due()
-    Transfer.objects.update(**spoil)
+    with the_owners_hand():
+        Transfer.objects.update(**spoil)
     assert findings() == {"I21"}
     assert f"transfer {transfer}" in named()
 
@@ -89,21 +94,27 @@ def test_a_key_that_answers_with_what_is_not_its_persons_or_with_anothers_effect
     for change in ({"user": ben}, {"user": ann, "answer": {}}):
         for name, value in change.items():
             setattr(key, name, value)
-        key.save()
+        with the_owners_hand():
+            key.save()
         assert (findings(), named()) == ({"I12"}, f"key {key.pk}")
 
 
 def test_a_top_up_given_to_somebody_else_by_hand_is_found(db: None) -> None:
     a_payer("100.00")
-    TopUp.objects.update(owner=a_payer("0").pk)
+    other, owner = a_payer("0").pk, Account.objects.filter(balance__gt=0).get().owner_id
+    with the_owners_hand():
+        TopUp.objects.update(owner=other)
     assert findings() == {"I12", "I21"}
-    TopUp.objects.update(owner=Account.objects.filter(balance__gt=0).get().owner_id, currency="USD")
+    with the_owners_hand():
+        TopUp.objects.update(owner=owner, currency="USD")
     assert findings() == {"I21"}
 
 
 def test_a_top_up_changed_by_hand_is_found(db: None) -> None:
     a_payer("100.00")
-    TopUp.objects.update(amount="99.00")
+    with the_owners_hand():
+        TopUp.objects.update(amount="99.00")
     assert findings() == {"I9"}
-    TopUp.objects.update(amount="100.00", state="failed", entry_id=None)
+    with the_owners_hand():
+        TopUp.objects.update(amount="100.00", state="failed", entry_id=None)
     assert findings() == {"I9"}

@@ -39,7 +39,7 @@ from tests.properties.small_world import (
     moves,
     number,
 )
-from tests.wallet.ledger_world import faults
+from tests.wallet.ledger_world import faults, taken_back
 from wallet import freezes, holds, ledger
 from wallet.assurance import AccountFreeze
 from wallet.balances import balance_as_of, balance_of
@@ -170,7 +170,7 @@ class LedgerMachine(RuleBasedStateMachine):
         by = uuid7()
         written = JournalEntry.objects.get(subject=entry).id
         self.same(
-            _quiet(lambda: ledger.reverse(written, subject=by)),
+            _quiet(lambda: taken_back(written, subject=by)),
             lambda: self.model.reverse(entry, by=by, now=self.now),
         )
 

@@ -10,14 +10,16 @@ from pytest_django import Settings
 from superapp import installation
 from superapp.models import Installation
 from tests.databases import TestDatabase
+from tests.owners_hand import the_owners_hand
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("sandbox", [True, False])
 def test_a_database_is_born_in_the_sites_mode_and_stays_so(settings: Settings, sandbox: bool) -> None:
-    Installation.objects.all().delete()
     settings.SUPERAPP_SANDBOX = sandbox
-    assert installation.settle().mode == ("sandbox" if sandbox else "production")
+    with the_owners_hand():
+        Installation.objects.all().delete()
+        assert installation.settle().mode == ("sandbox" if sandbox else "production")
     assert installation.settle().mode == ("sandbox" if sandbox else "production")
     installation.refuse_foreign_database()
 
@@ -54,7 +56,7 @@ def test_a_foreign_database_fails_the_system_checks(settings: Settings) -> None:
 @pytest.mark.django_db
 def test_there_is_one_installation_and_production_has_no_travelled_clock() -> None:
     installation.settle()
-    with pytest.raises(IntegrityError), transaction.atomic():
+    with pytest.raises(IntegrityError), transaction.atomic(), the_owners_hand():
         Installation.objects.create(pk=2, mode="sandbox")
-    with pytest.raises(IntegrityError), transaction.atomic():
+    with pytest.raises(IntegrityError), transaction.atomic(), the_owners_hand():
         Installation.objects.update(mode="production", clock_offset=timedelta(days=1))

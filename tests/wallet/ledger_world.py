@@ -8,11 +8,12 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from payments.flows import TRANSFER_SENT
+from superapp import clock
 from superapp.ids import uuid7
 from superapp.models import User
 from wallet import accounts, flows, ledger
 from wallet.ledger import Leg, Plan, PostedEntry
-from wallet.models import Account, Posting
+from wallet.models import Account, Posting, ReversalRequest
 from wallet.verification import LEDGER, Finding, verify
 
 
@@ -62,6 +63,24 @@ def a_ledger(*, balances: Sequence[str] = (), currency: str = "CNY") -> World:
         if Decimal(balance):
             world.top_up(number, balance)
     return world
+
+
+def taken_back(entry: UUID, *, subject: UUID | None = None) -> UUID:
+    """Takes an entry back as the database lets it: with the request that one person made and another approved.
+
+    Answers the reversing entry's id; what `ledger.reverse` refuses leaves no request.
+    """
+    request, now = subject or uuid7(), clock.now()
+    maker, checker = User.objects.bulk_create([User(email=f"{uuid7()}@superapp.test", password="!") for _ in range(2)])
+    with transaction.atomic():
+        back = ledger.reverse(entry, subject=request).entry_id
+        ReversalRequest.objects.create(
+            id=request, entry_id=entry, reason="a test", requested_by=maker, requested_at=now
+        )
+        ReversalRequest.objects.filter(pk=request).update(
+            state=ReversalRequest.State.APPROVED, decided_by=checker, decided_at=now, reversal_id=back
+        )
+    return back
 
 
 def balance(account: UUID) -> Decimal:

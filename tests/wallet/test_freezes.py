@@ -70,12 +70,19 @@ def test_no_hold_is_placed_on_a_frozen_account_and_one_that_is_there_is_released
     assert Account.objects.get(pk=account).held == 0
 
 
+EITHER_WAY = flows.EntryKind(
+    code="own_either_way",
+    legs=(flows.either(flows.WALLET), flows.either(flows.IN_TRANSIT)),
+    description="A test's own move.",
+)
+
+
 def _a_set(world: World, legs: list[tuple[int, str]], *, one_entry: bool = False) -> dict[object, str]:
     """Sends from, or (a negative amount) tops up, the wallets named; answers what was refused, by wallet."""
     items = [uuid7() for _ in legs]
     with transaction.atomic():
         result = post_set(
-            kind=flows.REVERSAL,
+            kind=EITHER_WAY,
             legs="SELECT x.item, x.position, l.account_id, l.amount, x.item AS subject FROM unnest(%(items)s::uuid[], "
             "%(wallets)s::uuid[], %(amounts)s::numeric[]) WITH ORDINALITY AS x (item, wallet, amount, position) "
             "CROSS JOIN LATERAL (VALUES (x.wallet, x.amount), (%(transit)s::uuid, -x.amount)) AS l (account_id, amount)",

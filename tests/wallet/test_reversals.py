@@ -14,8 +14,9 @@ from superapp.ids import uuid7
 from superapp.models import User
 from tests.factories import a_payer, a_person, an_operator
 from tests.interleaving import actors
+from tests.owners_hand import the_owners_hand
 from tests.picture import assert_ledger_is_sound, nothing_changes
-from tests.wallet.ledger_world import World, a_ledger, balance, faults, postings_of
+from tests.wallet.ledger_world import World, a_ledger, balance, faults, postings_of, taken_back
 from wallet import flows, ledger, reversals
 from wallet.balances import balance_of
 from wallet.errors import (
@@ -29,14 +30,9 @@ from wallet.errors import (
     SecondPersonNeeded,
 )
 from wallet.holds import PlaceHold
-from wallet.ledger import Plan
+from wallet.ledger import Leg, Plan
 from wallet.models import Account, JournalEntry, ReversalRequest
 from wallet.verification import verify
-
-
-def reverse(entry: UUID) -> UUID:
-    with transaction.atomic():
-        return ledger.reverse(entry, subject=uuid7()).entry_id
 
 
 def asked(entry: UUID, by: User | None = None) -> ReversalRequest:
@@ -52,31 +48,31 @@ def world(db: None) -> World:
 def test_an_entry_is_taken_back_posting_for_posting_and_once(world: World) -> None:
     topped_up = world.top_up(0, "4.00")
 
-    back = reverse(topped_up.entry_id)
+    back = taken_back(topped_up.entry_id)
 
     entry = JournalEntry.objects.get(id=back)
     assert (entry.kind, entry.reverses_id) == ("reversal", topped_up.entry_id)
     assert postings_of(world.wallets[0])[-1] == (3, Decimal(-4), Decimal(10))
     assert balance_of(world.bank) == Decimal(-10)
     with pytest.raises(AlreadyReversed) as refusal, nothing_changes():
-        reverse(topped_up.entry_id)
+        taken_back(topped_up.entry_id)
     assert refusal.value.entry == topped_up.entry_id
     assert faults() == []
 
 
 @pytest.mark.django_db
 def test_a_reversal_is_not_reversed_nor_what_a_product_keeps_a_row_of(world: World) -> None:
-    back = reverse(world.top_up(0, "4.00").entry_id)
+    back = taken_back(world.top_up(0, "4.00").entry_id)
     sent = world.send(0, "1.00").entry_id
 
     for entry, kind in ((back, "reversal"), (sent, "transfer_sent")):
         with pytest.raises(EntryNotReversible) as refusal, nothing_changes():
-            reverse(entry)
+            taken_back(entry)
         assert refusal.value.kind == kind
         with pytest.raises(EntryNotReversible), nothing_changes():
             asked(entry)
     with pytest.raises(NotFound), nothing_changes():
-        reverse(uuid7())
+        taken_back(uuid7())
 
 
 def test_only_money_that_no_products_row_speaks_of_can_be_reversed() -> None:
@@ -92,7 +88,7 @@ def test_what_is_spent_or_held_cannot_be_taken_back(world: World) -> None:
         ledger.post(Plan(kind=TRANSFER_SENT, subject=uuid7(), legs=(), holds=[hold]))
 
     with pytest.raises(InsufficientFunds) as refusal, nothing_changes():
-        reverse(topped_up)
+        taken_back(topped_up)
 
     assert refusal.value.available == Decimal("3.99")
 
@@ -170,7 +166,7 @@ def test_a_request_says_why_and_names_an_entry_that_exists(world: World) -> None
 
 def _update(values: str) -> Callable[[ReversalRequest, User], None]:
     def change(request: ReversalRequest, other: User) -> None:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic(), the_owners_hand(), connection.cursor() as cursor:
             cursor.execute(
                 f"UPDATE wallet_reversalrequest SET {values} WHERE id = %(request)s",
                 {"request": request.pk, "maker": request.requested_by_id, "other": other.pk, "none": uuid7()},
@@ -198,6 +194,16 @@ def _deleted(request: ReversalRequest, other: User) -> None:
         request.delete()
 
 
+def _deleted_by_the_owner(request: ReversalRequest, other: User) -> None:
+    with transaction.atomic(), the_owners_hand():
+        request.delete()
+
+
+def _asked_by_another(request: ReversalRequest, other: User) -> None:
+    with transaction.atomic():
+        ReversalRequest.objects.filter(pk=request.pk).update(requested_by=other)
+
+
 DECIDED = "state = 'approved', decided_at = now(), decided_by_id = %(other)s, reversal_id = "
 REVERSAL = "(SELECT id FROM wallet_journalentry WHERE reverses_id = entry_id)"
 
@@ -212,6 +218,8 @@ REVERSAL = "(SELECT id FROM wallet_journalentry WHERE reverses_id = entry_id)"
         (_update("state = 'declined'"), "a_decided_reversal_request_says_by_whom"),
         (_inserted_as_approved, "requested before it is decided"),
         (_deleted, "permission denied"),
+        (_deleted_by_the_owner, "is append-only"),
+        (_asked_by_another, "permission denied"),
     ],
 )
 def test_the_database_keeps_what_was_asked_whoever_asks(
@@ -237,9 +245,90 @@ def test_the_database_refuses_an_approval_by_who_asked_even_where_the_reversal_i
         _update("decided_at = now()")(request, a_person())
 
 
+def _bare(world: World, topped_up: UUID) -> None:
+    ledger.reverse(topped_up, subject=uuid7())
+
+
+def _only_asked_for(world: World, topped_up: UUID) -> None:
+    ledger.reverse(topped_up, subject=asked(topped_up).pk)
+
+
+def _declined(world: World, topped_up: UUID) -> None:
+    request = asked(topped_up)
+    reversals.decline(request_id=request.pk, by=an_operator())
+    ledger.reverse(topped_up, subject=request.pk)
+
+
+def _approved_for_another_entry(world: World, topped_up: UUID) -> None:
+    other = asked(world.top_up(0, "4.00").entry_id)
+    reversals.approve(request_id=other.pk, by=an_operator())
+    ledger.reverse(topped_up, subject=other.pk)
+
+
+def _of_another_amount(world: World, topped_up: UUID) -> None:
+    request = asked(topped_up)
+    legs = [Leg(world.bank, Decimal(1)), Leg(world.wallets[0], Decimal(-1))]
+    back = ledger.post(Plan(kind=flows.REVERSAL, subject=request.pk, legs=legs, reverses=topped_up))[0].entry_id
+    ReversalRequest.objects.filter(pk=request.pk).update(
+        state="approved", decided_by=an_operator(), decided_at=clock.now(), reversal_id=back
+    )
+
+
+def _naming_nothing(world: World, topped_up: UUID) -> None:
+    legs = [Leg(world.bank, Decimal(4)), Leg(world.wallets[0], Decimal(-4))]
+    ledger.post(Plan(kind=flows.REVERSAL, subject=uuid7(), legs=legs))
+
+
+def _by_another_name(world: World, topped_up: UUID) -> None:
+    legs = [Leg(world.bank, Decimal(-4)), Leg(world.wallets[0], Decimal(4))]
+    ledger.post(Plan(kind=flows.TOP_UP, subject=uuid7(), legs=legs, reverses=topped_up))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("reverse", "rule"),
+    [
+        (_bare, "no request says so that one person made and another approved"),
+        (_only_asked_for, "no request says so"),
+        (_declined, "no request says so"),
+        (_approved_for_another_entry, "no request says so"),
+        (_of_another_amount, "with every sign turned"),
+        (_naming_nothing, "a reversal, and nothing else, names the entry it takes back"),
+        (_by_another_name, "a reversal, and nothing else, names the entry it takes back"),
+    ],
+)
+def test_the_database_refuses_a_reversal_that_does_not_carry_out_an_approved_request(
+    world: World, reverse: Callable[[World, UUID], None], rule: str
+) -> None:
+    topped_up = world.top_up(0, "4.00").entry_id
+
+    def and_end() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            reverse(world, topped_up)
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as COMMIT does
+
+    with pytest.raises(IntegrityError, match=rule), nothing_changes():
+        and_end()
+
+
+def test_a_reversal_that_nobody_approved_does_not_commit(committed_db: None) -> None:
+    world = a_ledger(balances=["10.00"])
+    topped_up = world.top_up(0, "4.00").entry_id
+
+    with pytest.raises(IntegrityError, match="no request says so"), nothing_changes(), transaction.atomic():
+        ledger.reverse(topped_up, subject=uuid7())
+
+    assert taken_back(topped_up) == JournalEntry.objects.get(reverses=topped_up).pk
+    assert balance(world.wallets[0]) == Decimal(10)
+    assert faults() == []
+
+
 @pytest.mark.django_db
 def test_verification_names_a_reversal_that_nobody_approved(world: World) -> None:
-    back = reverse(world.top_up(0, "4.00").entry_id)
+    topped_up = world.top_up(0, "4.00").entry_id
+    with the_owners_hand(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE wallet_journalentry DISABLE TRIGGER reversal_is_approved")
+    back = ledger.reverse(topped_up, subject=uuid7()).entry_id
 
     found = [each for findings in verify().values() for each in findings if each.invariant == "I10"]
 
@@ -251,8 +340,8 @@ def test_of_two_reversals_at_once_the_second_is_told_of_the_first(committed_db: 
     topped_up = world.top_up(0, "4.00").entry_id
 
     with actors(2) as (first, second):
-        first.begin(lambda: reverse(topped_up), stop_after="INSERT INTO wallet_journalentry")
-        second.begin(lambda: reverse(topped_up))
+        first.begin(lambda: taken_back(topped_up), stop_after="INSERT INTO wallet_journalentry")
+        second.begin(lambda: taken_back(topped_up))
         second.waits_for(first)
         first.go_on()
         first.answer()

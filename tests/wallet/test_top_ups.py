@@ -16,6 +16,7 @@ from superapp.models import IdempotencyKey, OutboxEvent, User
 from superapp.policies import change
 from tests.factories import a_payer, a_person
 from tests.many import at_once
+from tests.owners_hand import the_owners_hand
 from tests.picture import assert_ledger_is_sound, nothing_changes, picture
 from wallet import bank_callbacks, top_ups, wallets
 from wallet.errors import LimitExceeded, WalletNotOpen
@@ -264,7 +265,8 @@ def test_an_instruction_the_bank_never_got_is_given_again(db: None) -> None:
     with clock.stopped_at(NOON):
         row = asked(a_payer("0"))
         outbox.deliver_due()
-    SandboxBankOrder.objects.all().delete()
+    with the_owners_hand():
+        SandboxBankOrder.objects.all().delete()
     OutboxEvent.objects.filter(topic=sandbox.SAYS).delete()
     let_the_bank_talk(until=NOON + timedelta(minutes=2))
     assert state_of(row) == "confirmed"

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from payments.flows import TRANSFER, TRANSFER_RETURNED, TRANSFER_SENT, TRANSFER_SETTLED
 from superapp import clock
 from superapp.ids import uuid7
+from tests.owners_hand import the_owners_hand
 from tests.picture import nothing_changes
 from tests.wallet.ledger_world import World, a_ledger, faults
 from wallet import flows, ledger, usage
@@ -196,7 +197,8 @@ def test_one_person_is_counted_over_all_of_their_accounts_in_a_currency() -> Non
     yuan, dollars = a_ledger(balances=["10.00", "10.00"]), a_ledger(balances=["10.00"], currency="USD")
     owner = Account.objects.get(id=yuan.wallets[0]).owner_id
     assert owner is not None
-    Account.objects.filter(id=dollars.wallets[0]).update(owner=owner)
+    with the_owners_hand():
+        Account.objects.filter(id=dollars.wallets[0]).update(owner=owner)
 
     mine = usage.accounts_counted_together(owner_id=owner, asset_id=currency_asset("CNY").id, kinds=[flows.WALLET])
 

@@ -9,7 +9,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from superapp import clock
 from superapp.ids import uuid7
@@ -74,11 +74,13 @@ NEW_FAULTS = [
 ]  # fmt: skip
 
 
-def test_an_incremental_run_names_a_reversal_that_nobody_else_has_approved(committed_db: None) -> None:
+def test_an_incremental_run_names_a_reversal_that_nobody_else_has_approved(
+    committed_db: None, run_as_owner: OwnersHand
+) -> None:
     world = a_sealed_ledger()
     _looked_at(world)
     topped_up = world.top_up(1, "5.00").entry_id
-    with transaction.atomic():
+    with triggers_off(run_as_owner), transaction.atomic():
         back = ledger.reverse(topped_up, subject=uuid7()).entry_id
 
     wait_until(lambda: look().window.to_tx > JournalEntry.objects.get(pk=back).tx, what="a look behind the reversal")
@@ -168,7 +170,7 @@ def test_a_new_posting_may_follow_one_of_a_later_transaction(committed_db: None)
     def holds_the_horizon() -> None:
         assert began.wait(30)
         with transaction.atomic():
-            Account.objects.filter(pk=world.bank).update(slot=0)  # has the next number, and is open while we look
+            Account.objects.filter(pk=world.bank).update(closed=False)  # has the next number, and is open while we look
             held.set()
             assert let_go.wait(30)
 
@@ -237,21 +239,42 @@ def test_the_jobs_run_when_they_are_due_and_once(committed_db: None) -> None:
     assert list(VerificationRun.objects.order_by("id").values_list("extent", flat=True)) == ["full", "incremental"]
 
 
-def test_only_so_many_results_are_kept_and_the_mark_among_them(
-    committed_db: None, monkeypatch: pytest.MonkeyPatch, run_as_owner: OwnersHand
-) -> None:
+def test_only_so_many_results_are_kept_and_the_mark_among_them(committed_db: None, run_as_owner: OwnersHand) -> None:
     world = a_sealed_ledger()
     _looked_at(world)
     world.top_up(0, "1.00")
     run_as_owner("UPDATE wallet_account SET held = 1 WHERE id = %s", [world.wallets[0]])
     _settled(None)
-    mark = VerificationRun.objects.filter(breaks=0).latest("id").pk
-    monkeypatch.setattr(verification_runs, "RUNS_KEPT", 2)
+    mark = VerificationRun.objects.filter(breaks=0).latest("id")
+    _as_many_more(verification_runs.RUNS_KEPT)
 
-    for _ in range(4):
-        look()
+    look()
 
     kept = set(VerificationRun.objects.values_list("id", flat=True))
-    assert mark in kept
-    assert len(kept) == 3
+    assert mark.pk in kept
+    assert len(kept) == verification_runs.RUNS_KEPT + 1
     assert Account.objects.get(pk=world.wallets[0]).held == Decimal(1)
+    late = VerificationRun.objects.latest("id")
+    for gone in (mark, late):
+        with pytest.raises(DatabaseError, match="it is kept"):
+            gone.delete()
+    with pytest.raises(DatabaseError, match="permission denied"):
+        VerificationRun.objects.filter(pk=late.pk).update(breaks=0)
+
+
+def _as_many_more(runs: int) -> None:
+    """Runs that found something, as a fault of a week leaves them."""
+    VerificationRun.objects.bulk_create(
+        VerificationRun(
+            extent=Extent.INCREMENTAL,
+            started_at=clock.now(),
+            seconds=0,
+            from_tx=0,
+            to_tx=0,
+            to_seal=0,
+            checks=1,
+            breaks=1,
+            findings=[],
+        )
+        for _ in range(runs)
+    )
