@@ -47,6 +47,7 @@ soak: $(VENV)/.development ## everything long: faults under load, hand edits, ri
 	@$(BIN)/python -m tests.faults.hand_edits --edits 200 --clean-runs 20
 	@$(BIN)/python -m tests.concurrency.cycles --seconds 60 --connections 64
 	@LEDGER_MACHINE_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/properties/test_ledger_machine.py --timeout 3600
+	@$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile search --timeout 3600
 	@$(BIN)/python -m tests.deliberate_bugs
 
 clean: ## stop the embedded engines; remove .local (all data of this sandbox!) and .venv

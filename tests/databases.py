@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections
 from psycopg import sql
@@ -131,23 +132,25 @@ def led_to(url: str | None) -> Iterator[None]:
     """In the block the alias `default` leads, in every thread, to the database of the URL; None: to where it led at first."""
     keys = {"NAME": "dbname", "HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password"}
     before = {key: connections.settings["default"][key] for key in keys}
+    embedded = settings.EMBEDDED_POSTGRES
     if url:
         said = conninfo_to_dict(url)
-        _at_first.update(before)
-        _lead({key: str(said[word]) for key, word in keys.items()})
+        _at_first.update(before | {"EMBEDDED": embedded})
+        _lead({key: str(said[word]) for key, word in keys.items()}, embedded=False)
     else:
-        _lead(_at_first)
+        _lead({key: _at_first[key] for key in keys}, embedded=_at_first["EMBEDDED"])
     try:
         yield
     finally:
-        _lead(before)
+        _lead(before, embedded=embedded)
 
 
 _at_first: dict[str, Any] = {}
 
 
-def _lead(to: Mapping[str, Any]) -> None:
+def _lead(to: Mapping[str, Any], *, embedded: bool) -> None:
     connections.close_all()
+    settings.EMBEDDED_POSTGRES = embedded
     connections.settings["default"].update(to)
     connection.settings_dict.update(to)
 
@@ -155,9 +158,9 @@ def _lead(to: Mapping[str, Any]) -> None:
 def _point_to(name: str) -> str:
     """Leads the alias `default`, in every thread, to another database; the name of the one before."""
     connection.close()
-    settings = connections.settings["default"]
-    before: str = settings["NAME"]
-    settings["NAME"] = connection.settings_dict["NAME"] = name
+    default = connections.settings["default"]
+    before: str = default["NAME"]
+    default["NAME"] = connection.settings_dict["NAME"] = name
     return before
 
 

@@ -20,9 +20,7 @@ from typing import Any
 
 from django.db import connection, connections, transaction
 
-from tests.waiting import wait_until
-
-PATIENCE_SECONDS = 30.0
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 Job = Callable[[], Any]
 

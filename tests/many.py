@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from django.db import connection, connections
 
+from tests.waiting import PATIENCE_SECONDS
+
 T = TypeVar("T")
 
 
@@ -20,7 +22,7 @@ def at_once(jobs: Sequence[Callable[[], T]], *, threads: int | None = None) -> l
         if not getattr(started, "yes", False):
             started.yes = True
             connection.ensure_connection()
-            start.wait(timeout=30)
+            start.wait(PATIENCE_SECONDS)
         try:
             return job()
         except Exception as error:  # noqa: BLE001  the test looks at what came of each
@@ -34,7 +36,7 @@ def at_once(jobs: Sequence[Callable[[], T]], *, threads: int | None = None) -> l
         leaving = threading.Barrier(width)
 
         def leave() -> None:
-            leaving.wait(timeout=30)
+            leaving.wait(PATIENCE_SECONDS)
             hang_up()
 
         for done in [pool.submit(leave) for _ in range(width)]:

@@ -7,18 +7,23 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 
 from config import engines, runner
 from tests.databases import CHECKOUT, TestDatabase
 from tests.valkey_pairs import SITE_PAIRS, claimed_pair
 from tests.waiting import wait_until
+
+HANGS_SECONDS = 120
+"""A process that has not ended so long after it was asked to will not end. It may drain for 30 s, on a machine of its own."""
+
+WORKERS = 8
+"""Into how many parts the ports are divided."""
 
 
 class Site:
@@ -57,7 +62,7 @@ class Site:
 
     def wait_for_web(self) -> None:
         """Waits until it answers; on a machine with much else to do that takes a while."""
-        wait_until(self._answers, deadline_seconds=120, what="the web server")
+        wait_until(self._answers, deadline_seconds=300, what="the web server")
 
     def start_worker(self, name: str = "worker", *, processes: int = 2, queue: str = "") -> None:
         """Starts a Celery worker with so many processes, which listens to the site's own queue or to the one named."""
@@ -94,7 +99,7 @@ class Site:
                 process.terminate()
         for process in self.processes.values():
             try:
-                process.wait(timeout=40)
+                process.wait(timeout=HANGS_SECONDS)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -116,7 +121,7 @@ class Site:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=150,
+            timeout=300,
             check=False,
         )
         assert not check or done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}"
@@ -158,7 +163,7 @@ class Client:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.http = httpx.Client(base_url=site.url, timeout=20)
+        self.http = httpx.Client(base_url=site.url, timeout=60)
         site.front_ends.append(self.http)
         self.token = ""
 
@@ -191,26 +196,31 @@ class Client:
 
     def _post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         headers = {"X-Session-Token": self.token} if self.token else {}
-        answer: dict[str, Any] = self.http.post(path, json=body, headers=headers).json()
+        answer: dict[str, Any] = answered(lambda: self.http.post(path, json=body, headers=headers)).json()
         return answer
 
 
-def busy_with(database: TestDatabase, statement: str) -> int:
-    """How many sessions run a statement with these words at this moment."""
-    with psycopg.connect(database.url, autocommit=True) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' "
-            "AND pid <> pg_backend_pid() AND position(%s IN query) > 0",
-            [statement],
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
+def answered(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """The answer, asked for again while it is UNAVAILABLE: a busy machine may need longer than a request may take, and who is
+    told so sends the same once more. Only for what may be sent twice: a query, a mutation under its key, a refusal.
+    """
+    return wait_until(lambda: None if _unavailable(answer := ask()) else answer, what="an answer in time")
+
+
+def _unavailable(answer: httpx.Response) -> bool:
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return True
+    return b'"code": "UNAVAILABLE"' in answer.content or b'"code":"UNAVAILABLE"' in answer.content
 
 
 def free_port() -> int:
-    """A port nobody has, below those the system gives to callers: it stays free while a killed server is away."""
+    """A port nobody has, below those the system gives to callers: it stays free while a killed server is away.
+
+    Sessions of tests that run side by side choose from different ones.
+    """
+    first = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", "0")))) % WORKERS
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(20_000 + first, 32_000, WORKERS)
         with socket.socket() as trial, suppress(OSError):
             trial.bind(("127.0.0.1", port))
             return port

@@ -1,6 +1,7 @@
 """A person's phone: signs in as every front end does, and sends the operations that GraphiQL offers ready-made."""
 
 import json
+import time
 import uuid
 from typing import Any
 
@@ -12,6 +13,10 @@ EXAMPLES = CHECKOUT / "superapp" / "graphql" / "examples"
 """One operation a file; the same files are GraphiQL's examples."""
 
 
+TRIES, BREATH_SECONDS = 20, 1.0
+"""A machine that is busy with other things may answer UNAVAILABLE; the same is then sent again, as by any app."""
+
+
 class Unexpected(Exception):
     """The server answered with something the story does not know; the answer in words."""
 
@@ -21,13 +26,17 @@ class FrontEnd:
 
     def __init__(self, url: str, *, name: str, phone: str, password: str) -> None:
         self.name = name
-        self._http = httpx.Client(base_url=url, timeout=20)
+        self._http = httpx.Client(base_url=url, timeout=60)
         signed_in = self._http.post("/_allauth/app/v1/auth/login", json={"phone": phone, "password": password}).json()
         self._http.headers["X-Session-Token"] = signed_in["meta"]["session_token"]
 
     def ask(self, document: str, **variables: object) -> dict[str, Any]:
         """The data of a query. Raises Unexpected on a top-level error."""
-        answer = self._http.post("/graphql/", json={"query": document, "variables": variables}).json()
+        for _ in range(TRIES):
+            answer = self._http.post("/graphql/", json={"query": document, "variables": variables}).json()
+            if not _is_unavailable(answer):
+                break
+            time.sleep(BREATH_SECONDS)
         if "errors" in answer:
             raise Unexpected(json.dumps(answer["errors"]))
         data: dict[str, Any] = answer["data"]
@@ -45,6 +54,10 @@ class FrontEnd:
     def close(self) -> None:
         """Hangs up."""
         self._http.close()
+
+
+def _is_unavailable(answer: dict[str, Any]) -> bool:
+    return any(error.get("extensions", {}).get("code") == "UNAVAILABLE" for error in answer.get("errors", ()))
 
 
 def money(amount: str, currency: str = "CNY") -> dict[str, str]:

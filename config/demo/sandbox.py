@@ -21,7 +21,7 @@ FOLDER = CHECKOUT / ".local" / "demo"
 ELSEWHERE = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SUPERAPP_MODE")
 """What would lead the story to another database."""
 
-UP_WITHIN_SECONDS = 90
+UP_WITHIN_SECONDS = 180
 DRAINED_WITHIN_SECONDS = 45
 
 

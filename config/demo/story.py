@@ -26,7 +26,7 @@ from wallet.trial_balance import trial_balance
 FUND = "HARVEST"
 BOUGHT_AT = datetime(2013, 7, 2, 10, 0, tzinfo=clock.business_zone())
 SOLD_AT = datetime(2013, 7, 13, 9, 0, tzinfo=clock.business_zone())
-SETTLED_WITHIN_SECONDS = 30
+SETTLED_WITHIN_SECONDS = 90
 
 
 class NotSettled(Exception):

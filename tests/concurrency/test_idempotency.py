@@ -16,7 +16,7 @@ from superapp.idempotency import Done, once
 from superapp.ids import uuid7
 from superapp.models import CalendarDay, IdempotencyKey, User
 from tests.databases import TestDatabase
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 CALLERS = 50
 
@@ -45,7 +45,7 @@ def test_the_same_key_from_fifty_sides_at_once_has_one_effect_and_one_answer(per
     start = threading.Barrier(CALLERS)
 
     def call(_number: int) -> Done:
-        start.wait()
+        start.wait(PATIENCE_SECONDS)
         return pay_once(person)
 
     with ThreadPoolExecutor(CALLERS) as callers:
@@ -72,15 +72,15 @@ def test_a_duplicate_waits_for_the_first_and_gets_its_answer(person: User) -> No
 
     def first_act() -> None:
         acting.set()
-        assert may_finish.wait(30)
+        assert may_finish.wait(PATIENCE_SECONDS)
 
     with ThreadPoolExecutor(2) as callers:
         first = callers.submit(pay_once, person, meanwhile=first_act)
-        assert acting.wait(30)
+        assert acting.wait(PATIENCE_SECONDS)
         second = callers.submit(pay_once, person)
-        wait_until(lambda: waiting_for_locks() == 1, 30)
+        wait_until(lambda: waiting_for_locks() == 1, what="the second one at the key")
         may_finish.set()
-        assert first.result(30) == Done(answer=second.result(30).answer, replayed=False)
+        assert first.result(PATIENCE_SECONDS) == Done(answer=second.result(PATIENCE_SECONDS).answer, replayed=False)
         assert second.result().replayed
     assert CalendarDay.objects.count() == 1
 
@@ -90,18 +90,18 @@ def test_a_duplicate_acts_itself_when_the_first_one_fails(person: User) -> None:
 
     def first_act() -> None:
         acting.set()
-        assert may_fail.wait(30)
+        assert may_fail.wait(PATIENCE_SECONDS)
         raise ZeroDivisionError
 
     with ThreadPoolExecutor(2) as callers:
         first = callers.submit(pay_once, person, meanwhile=first_act)
-        assert acting.wait(30)
+        assert acting.wait(PATIENCE_SECONDS)
         second = callers.submit(pay_once, person)
-        wait_until(lambda: waiting_for_locks() == 1, 30)
+        wait_until(lambda: waiting_for_locks() == 1, what="the second one at the key")
         may_fail.set()
         with pytest.raises(ZeroDivisionError):
-            first.result(30)
-        assert not second.result(30).replayed
+            first.result(PATIENCE_SECONDS)
+        assert not second.result(PATIENCE_SECONDS).replayed
     assert CalendarDay.objects.count() == 1
 
 
@@ -128,7 +128,7 @@ def test_a_duplicate_that_succeeds_before_a_refusal_is_stored_is_the_one_outcome
     with ThreadPoolExecutor(1) as callers:
         duplicates: list[Done] = []
         meanwhile_at_the_storing_of_a_refusal(
-            monkeypatch, lambda: duplicates.append(callers.submit(pay_once, person).result(30))
+            monkeypatch, lambda: duplicates.append(callers.submit(pay_once, person).result(PATIENCE_SECONDS))
         )
         answer = pay_once(person, meanwhile=refuse)
     assert [done.answer for done in duplicates] == [answer.answer]
@@ -144,7 +144,7 @@ def test_of_two_refusals_of_one_key_both_are_told_the_one_that_was_stored(
 
     def duplicate() -> None:
         with ThreadPoolExecutor(1) as callers, pytest.raises(NotFound, match="poor nephew"):
-            callers.submit(pay_once, person, meanwhile=refuse_otherwise).result(30)
+            callers.submit(pay_once, person, meanwhile=refuse_otherwise).result(PATIENCE_SECONDS)
 
     meanwhile_at_the_storing_of_a_refusal(monkeypatch, duplicate)
     for _ in "ab":
@@ -159,7 +159,7 @@ def test_a_connection_lost_before_a_refusal_is_stored_is_a_fault_and_the_key_dec
 ) -> None:
     def lose() -> None:
         with psycopg.connect(committed_db.url, autocommit=True) as owner:
-            owner.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+            owner.execute("SELECT pg_terminate_backend(%s, 60000)", [connection.connection.info.backend_pid])
 
     meanwhile_at_the_storing_of_a_refusal(monkeypatch, lose)
     with pytest.raises(Unavailable):
@@ -177,11 +177,11 @@ def test_a_duplicate_that_waits_too_long_is_told_to_come_back_and_the_key_is_unt
 
     def first_act() -> None:
         acting.set()
-        assert may_finish.wait(30)
+        assert may_finish.wait(PATIENCE_SECONDS)
 
     with ThreadPoolExecutor(1) as callers:
         first = callers.submit(pay_once, person, meanwhile=first_act)
-        assert acting.wait(30)
+        assert acting.wait(PATIENCE_SECONDS)
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '100ms'")
         with pytest.raises(Unavailable) as outage:
@@ -189,7 +189,7 @@ def test_a_duplicate_that_waits_too_long_is_told_to_come_back_and_the_key_is_unt
         assert outage.value.cause == "55P03"
         assert not IdempotencyKey.objects.exists()
         may_finish.set()
-        answer = first.result(30).answer
+        answer = first.result(PATIENCE_SECONDS).answer
     assert pay_once(person) == Done(answer=answer, replayed=True)
 
 

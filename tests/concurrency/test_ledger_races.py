@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from payments.flows import TRANSFER_SENT, TRANSFER_SETTLED
 from superapp.ids import uuid7
+from tests.waiting import PATIENCE_SECONDS
 from tests.wallet.ledger_world import a_ledger, balance, faults
 from wallet import accounts, flows, ledger
 from wallet.balances import balance_of
@@ -29,7 +30,7 @@ def _at_once(calls: list[Callable[[], Answer]]) -> list[Answer]:
 
     def one(call: Callable[[], Answer]) -> Answer:
         try:
-            barrier.wait(timeout=60)
+            barrier.wait(PATIENCE_SECONDS)
             return call()
         finally:
             connection.close()

@@ -13,6 +13,7 @@ from django.db import connections, transaction
 from superapp import outbox, runs
 from superapp.models import OutboxEvent, Run, RunBatch
 from tests.databases import TestDatabase
+from tests.waiting import PATIENCE_SECONDS
 
 WORKERS = 4
 TOPIC = "test.shared_work"
@@ -27,7 +28,7 @@ def hear(payload: dict[str, Any]) -> None:
     if payload["number"] == 0 and _holds_first is not None:
         holding, may_go = _holds_first
         holding.set()
-        assert may_go.wait(30)
+        assert may_go.wait(PATIENCE_SECONDS)
     heard[payload["number"]] += 1
 
 
@@ -64,11 +65,11 @@ def test_an_event_that_one_worker_holds_does_not_hold_up_the_others(monkeypatch:
     emit(3)
     with ThreadPoolExecutor(1) as worker:
         slow = worker.submit(in_a_thread, lambda: outbox.deliver_due(limit=1))
-        assert holding.wait(30)
+        assert holding.wait(PATIENCE_SECONDS)
         assert outbox.deliver_due() == 2
         assert heard == Counter([1, 2])
         may_go.set()
-        assert slow.result(30) == 1
+        assert slow.result(PATIENCE_SECONDS) == 1
     assert heard == Counter(range(3))
 
 
@@ -125,7 +126,7 @@ def in_thread_claim(run: Run) -> RunBatch | None:
             return runs.claim_batch(run.pk, RunBatch.State.PLANNED)
 
     with ThreadPoolExecutor(1) as worker:
-        found: RunBatch | None = worker.submit(in_a_thread, claim).result(30)
+        found: RunBatch | None = worker.submit(in_a_thread, claim).result(PATIENCE_SECONDS)
         return found
 
 

@@ -38,7 +38,7 @@ def test_a_benchmark_prints_its_figures_and_leaves_nothing_behind(
         env={**os.environ, "CELERY_BROKER_URL": settings.CELERY_BROKER_URL},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
         check=False,
     )
 

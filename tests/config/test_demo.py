@@ -19,7 +19,7 @@ def test_the_story_is_told_on_a_fresh_sandbox_and_nothing_of_it_stays() -> None:
         env={**sandbox.environment(), "COLUMNS": "120", "SUPERAPP_LOCAL_DIR": ""},
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=500,
         check=False,
     )
     said = " ".join(told.stdout.split())

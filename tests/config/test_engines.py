@@ -149,7 +149,7 @@ def test_comes_back_after_kill_9_of_everything(made: Home) -> None:
     identity = _identity(made)
     with redis.from_url(made.redis_url(0)) as client:
         client.set("kept", "yes")
-        client.execute_command("WAITAOF", 1, 0, 5000)
+        client.execute_command("WAITAOF", 1, 0, 60_000)
     processes.end(lambda: [*postgres._family(made, identity), *valkey._family(made, identity)])
 
     lifetime.ensure_running(made, BOTH)

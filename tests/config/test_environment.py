@@ -35,7 +35,7 @@ def _manage(*words: str, local: Path, **environment: str) -> "subprocess.Complet
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -110,7 +110,7 @@ def test_importing_the_settings_starts_nothing(tmp_path: Path) -> None:
         cwd=CHECKOUT,
         env={**os.environ, "SUPERAPP_LOCAL_DIR": str(tmp_path)},
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0
     assert not (tmp_path / "postgres").exists()
@@ -152,7 +152,7 @@ def test_sessions_carry_the_limits_of_their_process(
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout.strip() == str([*limits, "superapp_site"])
 

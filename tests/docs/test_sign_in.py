@@ -16,6 +16,7 @@ from tests.databases import TestDatabase
 from tests.docs import curl
 from tests.docs.console import commands_of, run
 from tests.superapp.app_client import SandboxLog
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def site(committed_db: TestDatabase) -> Iterator[str]:
     server = LiveServerThread("localhost", StaticFilesHandler)
     server.daemon = True
     server.start()
-    server.is_ready.wait(30)
+    server.is_ready.wait(PATIENCE_SECONDS)
     assert server.error is None
     yield f"http://localhost:{server.port}"
     server.terminate()

@@ -19,7 +19,7 @@ from tests.faults.clients import Clients
 from tests.faults.rig import ENGINES, Rig, a_rig
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.processes
 
 DISK = "600m"
 REFUSALS = 5
@@ -78,10 +78,10 @@ def test_a_full_disk_loses_nothing_and_the_site_comes_back_when_there_is_room(sm
         try:
             clients.more(20)
             ballast = _fill(small_disk)
-            wait_until(lambda: clients.figures["unknown"] >= REFUSALS, 120, what="the disk to be full")
+            wait_until(lambda: clients.unknown_because["UNAVAILABLE"] >= REFUSALS, what="the disk to be full")
             ballast.unlink()
             with figures.timed("disk full: first success after there was room"):
-                wait_until(lambda: _look_after(rig), 60, what="the engines")
+                wait_until(lambda: _look_after(rig), what="the engines")
                 clients.more(1)
             clients.more(20)
         finally:
@@ -90,6 +90,5 @@ def test_a_full_disk_loses_nothing_and_the_site_comes_back_when_there_is_room(sm
         checker.wait_until_final(rig)
         verdict = checker.check(rig)
 
-    assert set(clients.unknown_because) & {"UNAVAILABLE"}
     assert verdict.broken == []
     assert verdict.acknowledged > 40

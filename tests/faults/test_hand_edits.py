@@ -1,14 +1,11 @@
 """Each random edit of sealed rows is named; a world left alone gives no finding. Long version: `tests.faults.hand_edits`."""
 
-import pytest
-
 from tests.faults import hand_edits
 from tests.faults.edited_world import EditedWorld
 
 EDITS, CLEAN_RUNS = 24, 3
 
 
-@pytest.mark.timeout(300)
 def test_every_hand_edit_of_a_sealed_row_is_named_and_nothing_else(committed_db: None) -> None:
     world = EditedWorld()
     world.seal()

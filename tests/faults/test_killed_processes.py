@@ -6,7 +6,7 @@ from tests.faults import figures
 from tests.faults.conftest import Busy
 from tests.faults.rig import KILLS, Rig
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.processes
 
 MOVES_BETWEEN = 15
 
@@ -23,6 +23,7 @@ def test_every_kind_of_process_killed_while_money_moves(rig: Rig, busy: Busy) ->
 
 
 def test_everything_asked_to_end_under_load_drains_and_loses_nothing(rig: Rig, busy: Busy) -> None:
+    said_before = len(rig.log("web"))
     with busy() as clients:
         clients.more(MOVES_BETWEEN)
         with figures.timed("SIGTERM under load: all ended after"):
@@ -31,4 +32,4 @@ def test_everything_asked_to_end_under_load_drains_and_loses_nothing(rig: Rig, b
         clients.more(MOVES_BETWEEN)
 
     assert ended == {"web": 0, "worker": 0, "beat": 0}
-    assert "Traceback" not in rig.log("web")
+    assert "Traceback" not in rig.log("web")[said_before:]

@@ -18,9 +18,9 @@ from config.engines import Home
 from tests.databases import CHECKOUT
 from tests.faults import figures
 from tests.site import free_port
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.processes
 
 OF_ANOTHER_SITE = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "CELERY_TASK_DEFAULT_QUEUE", "SUPERAPP_PROCESS"}
 
@@ -61,12 +61,12 @@ def test_make_run_serves_from_an_empty_folder_and_ends_cleanly_on_ctrl_c(folder:
             start_new_session=True,
         )
     try:
-        wait_until(lambda: _is_ready(f"http://127.0.0.1:{port}"), 150, what="/readyz of manage.py run")
+        wait_until(lambda: _is_ready(f"http://127.0.0.1:{port}"), 300, what="/readyz of manage.py run")
         figures.note("manage.py run from an empty folder: ready after", time.monotonic() - began, "s")
         children = psutil.Process(run.pid).children(recursive=True)
         run.send_signal(signal.SIGINT)
         with figures.timed("manage.py run: ended after Ctrl-C within"):
-            ended = run.wait(timeout=60)
+            ended = run.wait(PATIENCE_SECONDS)
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)

@@ -150,7 +150,7 @@ def pay_income() -> None:
             pass
         return not FundDay.objects.filter(horizon__isnull=False, frozen_at__isnull=True).exists()
 
-    wait_until(nothing_is_freezing, 60, what="the freezing of a day")
+    wait_until(nothing_is_freezing, what="the freezing of a day")
 
 
 def sweep_each_day(first: str, last: str, clock_time: str = "10:30") -> None:

@@ -17,7 +17,7 @@ from superapp.models import Run, User
 from tests import factories
 from tests.databases import TestDatabase
 from tests.funds import scenes
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from wallet.ledger_sets import post_set
 
 
@@ -101,7 +101,7 @@ def test_a_figure_corrected_while_its_run_is_opened_is_not_paid_twice(
     def slowly(*args: Any, **options: Any) -> Run:
         if not reached.is_set():
             reached.set()
-            assert go_on.wait(30)
+            assert go_on.wait(PATIENCE_SECONDS)
         return open_run(*args, **options)
 
     monkeypatch.setattr(runs, "open_run", slowly)
@@ -113,7 +113,7 @@ def test_a_figure_corrected_while_its_run_is_opened_is_not_paid_twice(
 
     first = threading.Thread(target=start)
     first.start()
-    assert reached.wait(30)
+    assert reached.wait(PATIENCE_SECONDS)
     with scenes.on("2013-07-03", "09:00"):
         scenes.publish(fund, {"2013-07-02": "3.0000"}, revise=True)
     second = threading.Thread(target=start)
@@ -165,13 +165,13 @@ def test_a_run_is_not_closed_while_later_income_is_left(
         order_sets.leave_due()
         scenes.publish(fund, {"2013-07-02": "1.0000"})
         run_id = income.open_due_runs()[0]
-        wait_until(lambda: income.step(run_id) and scenes.run_of(fund, "2013-07-02").batches.filter(state="posted"), 30)
+        wait_until(lambda: income.step(run_id) and scenes.run_of(fund, "2013-07-02").batches.filter(state="posted"))
     inserted, go_on = threading.Event(), threading.Event()
 
     def slowly(**options: Any) -> Any:
         if not inserted.is_set():
             inserted.set()
-            assert go_on.wait(30)
+            assert go_on.wait(PATIENCE_SECONDS)
         return post_set(**options)
 
     monkeypatch.setattr(later_income, "post_set", slowly)
@@ -183,7 +183,7 @@ def test_a_run_is_not_closed_while_later_income_is_left(
 
     workers = [threading.Thread(target=work) for _ in range(2)]
     workers[0].start()
-    assert inserted.wait(30)
+    assert inserted.wait(PATIENCE_SECONDS)
     workers[1].start()
     wait_until(lambda: not workers[1].is_alive() or _somebody_waits_for_a_lock(committed_db), what="the second worker")
     go_on.set()
@@ -211,7 +211,7 @@ def test_counts_that_do_not_belong_together_stop_the_run(committed_db: TestDatab
         )
         batch = scenes.run_of(fund, "2013-07-02").batches.get()
         batch.figures = {**batch.figures, "fractions": {}}
-        batch.save()
+        batch.save(update_fields=["figures"])
         scenes.pay_income()
 
     run = scenes.run_of(fund, "2013-07-02")

@@ -16,7 +16,7 @@ from tests.databases import TestDatabase
 from tests.site import Client, a_site
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.processes
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PIN = "730519"
@@ -67,7 +67,7 @@ def _a_person_with_money(client: Client, *, phone: str, name: str, handle: str, 
     client.do("openWallet", "wallet { currency }", currency="CNY")
     assert client.do("setPaymentPin", "hasPaymentPin", pin=PIN)["__typename"] == "SetPaymentPinSuccess"
     client.do("topUp", "topUp { state }", amount=_yuan(top_up), idempotencyKey=str(uuid4()))
-    wait_until(lambda: _available(client) == top_up, deadline_seconds=60, what="the bank's answer")
+    wait_until(lambda: _available(client) == top_up, what="the bank's answer")
 
 
 def test_two_people_sign_up_pay_each_other_and_earn_in_a_fund(committed_db: TestDatabase, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_two_people_sign_up_pay_each_other_and_earn_in_a_fund(committed_db: Test
         site.start_web()
         site.start_worker()
         site.start_beat()
-        wait_until(lambda: httpx.get(f"{site.url}/readyz").is_success, deadline_seconds=60, what="/readyz")
+        wait_until(lambda: httpx.get(f"{site.url}/readyz").is_success, what="/readyz")
 
         # Two people, each with a wallet, a PIN and money from the bank.
         ann, ben = Client(site), Client(site)
@@ -110,9 +110,9 @@ def test_two_people_sign_up_pay_each_other_and_earn_in_a_fund(committed_db: Test
         assert (bought["tradeDay"], bought["firstIncomeDay"]) == ("2013-07-02", "2013-07-03")
         assert (_available(ann), _shares(ann)) == ("9876.55", "0.00")
         _move_clock(2013, 7, 3, 0, 1)
-        wait_until(lambda: _shares(ann) == "10000.00", deadline_seconds=90, what="the confirmation by a worker")
+        wait_until(lambda: _shares(ann) == "10000.00", what="the confirmation by a worker")
         _move_clock(2013, 7, 4, 0, 1)
-        wait_until(lambda: _shares(ann) == "10001.46", deadline_seconds=90, what="the first day's income by a worker")
+        wait_until(lambda: _shares(ann) == "10001.46", what="the first day's income by a worker")
 
         # The rest of the ten days, with the workers still about; then all of it is given back.
         site.manage("travel", "--to", "2013-07-13")

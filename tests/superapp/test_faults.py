@@ -25,7 +25,7 @@ def test_what_will_be_refused_the_next_time_too_is_no_outage(db: None) -> None:
 
 
 def test_a_time_limit_of_the_session_is_an_outage(db: None) -> None:
-    assert is_outage(the_fault_of("SET LOCAL statement_timeout = '1ms'; SELECT pg_sleep(5)", []))
+    assert is_outage(the_fault_of("SET LOCAL statement_timeout = '1ms'; SELECT pg_sleep(3600)", []))
     assert is_outage(InterfaceError("connection already closed"))
 
 

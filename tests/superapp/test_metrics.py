@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,10 +15,17 @@ from prometheus_client.samples import Sample
 from superapp import clock, counters, faults, metric_files, metrics, outbox, runs
 from superapp.models import OutboxEvent, Run
 from tests.databases import CHECKOUT, TestDatabase
+from tests.waiting import PATIENCE_SECONDS
 
 TOPIC = "test.metered"
 
 Figures = dict[str, dict[tuple[str, ...], float]]
+
+
+@pytest.fixture(autouse=True)
+def _all_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape waits for the database, however busy the machine is."""
+    monkeypatch.setattr(metrics, "SCRAPE_SECONDS", PATIENCE_SECONDS)
 
 
 @outbox.handles(TOPIC)
@@ -108,12 +114,10 @@ def test_a_scrape_takes_no_longer_than_its_bound_and_says_what_is_missing(
     committed_db: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "SCRAPE_SECONDS", 0.05)
-    monkeypatch.setitem(metrics._sql, "superapp_database_lock_waiters", ["SELECT 1 FROM pg_sleep(60)"])
+    monkeypatch.setitem(metrics._sql, "superapp_database_lock_waiters", ["SELECT 1 FROM pg_sleep(3600)"])
 
-    began = time.monotonic()
-    shown = figures()
+    shown = figures()  # comes back at all: the sleep was not waited for
 
-    assert time.monotonic() - began < 30, "the sleep was not waited for"
     assert shown["superapp_scrape_ok"]["database",] == 0
     assert "superapp_pending" not in shown
     assert "superapp_doorbells_total" in metrics.page().decode(), "counters need no database"

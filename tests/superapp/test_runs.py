@@ -154,7 +154,7 @@ def test_waiting_ends_when_the_last_run_is_closed() -> None:
             Run.objects.filter(pk=run.pk).update(state=S.CLOSED)
         return done
 
-    runs.wait_until_closed(deadline_seconds=60, work=work)
+    runs.wait_until_closed(deadline_seconds=600, work=work)
     assert not runs.unfinished().exists()
 
 

@@ -1,12 +1,15 @@
 """Sign-up, sign-in and the second factor over the real endpoints."""
 
 import logging
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal import auth as authenticators
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.contrib.auth.hashers import make_password
 from django.core import mail
@@ -18,9 +21,18 @@ from redis.exceptions import ConnectionError as CacheIsAway
 from superapp import deliveries, sessions, sign_in
 from superapp.models import User
 from tests.factories import PASSWORD, a_person, a_phone, an_operator
+from tests.superapp import app_client
 from tests.superapp.app_client import BROWSER, SandboxLog, call, one_time_code, pending, request_with
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _authenticators_clock_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A code is good for half a minute, and no test begins in one and ends in the next."""
+    began = time.time()
+    for module in (app_client, authenticators):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: began))
 
 
 @pytest.fixture(autouse=True)

@@ -91,7 +91,7 @@ def test_an_answer_is_not_called_final_while_somebody_may_still_change_it(commit
         return asked(at, recorded=before).is_final
 
     # Other databases of the server have transactions too: what is recorded is known once those of now have ended.
-    wait_until(lambda: known_for_good(NOON), 30, what="the top-up being known for good")
+    wait_until(lambda: known_for_good(NOON), what="the top-up being known for good")
     with actors(1) as (sender,):
         sender.begin(send, stop_after="INSERT INTO wallet_journalentry")
         in_flight = asked(NOON + MINUTE)
@@ -106,7 +106,7 @@ def test_an_answer_is_not_called_final_while_somebody_may_still_change_it(commit
         fold(NOON + 3 * MINUTE)
         return asked(NOON + 3 * MINUTE).is_final
 
-    wait_until(payment_known, 30, what="the payment being known for good")
+    wait_until(payment_known, what="the payment being known for good")
     assert asked(NOON + 3 * MINUTE).balance == Decimal(90) == balance(wallet)
     assert asked(NOON + 3 * MINUTE, recorded=before).balance == Decimal(100)
 
@@ -124,5 +124,5 @@ def test_folds_move_along_until_when_all_is_known(committed_db: None) -> None:
             folding.fold()
         return known_until() is not None
 
-    wait_until(lambda: folded_at(NOON + MINUTE), 30, what="the first pair being known")
+    wait_until(lambda: folded_at(NOON + MINUTE), what="the first pair being known")
     assert known_until() == NOON - CLOCKS_AGREE_WITHIN

@@ -14,7 +14,7 @@ from django.db import connection, connections, transaction
 from django.db.utils import IntegrityError, ProgrammingError
 
 from tests.many import at_once
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from tests.wallet.ledger_world import a_ledger
 from tests.wallet.sealed_world import a_sealed_ledger, seal_all
 from wallet import sealing
@@ -124,10 +124,10 @@ def test_what_commits_late_is_in_a_later_seal(committed_db: None) -> None:
         with transaction.atomic():
             world.send(0, "10.00")
             posted.set()
-            assert go_on.wait(30)
+            assert go_on.wait(PATIENCE_SECONDS)
 
     def others() -> int:
-        assert posted.wait(30)
+        assert posted.wait(PATIENCE_SECONDS)
         world.send(1, "20.00")  # a later transaction, committed before the one that is open
         try:
             return sealing.seal()
