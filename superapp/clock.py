@@ -21,6 +21,7 @@ from superapp.errors import ClockCannotTravel
 from superapp.models import Installation, User
 
 _OFFSET = "clock offset"
+_NO_DISTANCE = timedelta()
 
 _stopped: ContextVar[datetime | None] = ContextVar("clock_stopped", default=None)
 
@@ -33,6 +34,17 @@ def now() -> datetime:
     if stopped is not None:
         return stopped
     return timezone.now() + unit_of_work.remember(_OFFSET, _read_offset)
+
+
+SQL = "coalesce(%s::timestamptz, clock_timestamp() + %s::interval)"
+"""The business instant at which a statement evaluates this, by the database's own watch; its parameters: `in_sql()`."""
+
+
+def in_sql() -> tuple[datetime | None, timedelta]:
+    """What `SQL` needs to show the time that `now()` shows: an instant at which the clock stands still, and its distance."""
+    if not settings.SUPERAPP_SANDBOX:
+        return None, _NO_DISTANCE
+    return _stopped.get(), unit_of_work.remember(_OFFSET, _read_offset)
 
 
 def today(zone: ZoneInfo | None = None) -> date:

@@ -1,6 +1,7 @@
 """The ledger's first door: `post` writes a few planned entries, all of them or none, in the caller's transaction.
 
 phase    what it does                                                       cost
+pair     two legs, an owner's and the system's: `wallet.ledger_pairs`       one round trip, and nothing of what follows
 lock     the inline accounts, in id order, FOR NO KEY UPDATE                one round trip, one row lock per inline account
 decide   flow, closed, frozen, available — on the rows as locked                    none
 write    entries, postings, usage and balances                              one round trip for all plans
@@ -33,6 +34,7 @@ from wallet.errors import AccountClosed, AlreadyReversed, EntryNotReversible, Le
 from wallet.flows import REVERSAL, EntryKind, entry_kind
 from wallet.freezes import account_frozen
 from wallet.holds import HoldStep
+from wallet.ledger_pairs import post_pair
 from wallet.models import JournalEntry
 from wallet.usage import Tally
 
@@ -145,6 +147,10 @@ def post(*plans: Plan) -> list[PostedEntry]:
             "Postings are written inside the transaction of what they are for."
         )
     _check_shape(plans)
+    pair = _post_as_pair(plans[0]) if len(plans) == 1 else None
+    if pair is not None:
+        note_entries([pair.entry_id])
+        return [pair]
     locked = lock_accounts(
         [leg.account for plan in plans for leg in plan.legs] + [step.account for plan in plans for step in plan.holds]
     )
@@ -156,6 +162,22 @@ def post(*plans: Plan) -> list[PostedEntry]:
     holds.write(open_holds)
     note_entries(entry.entry_id for entry in posted)
     return posted
+
+
+def _post_as_pair(plan: Plan) -> PostedEntry | None:
+    if len(plan.legs) != 2 or plan.effective_at or plan.holds or plan.reverses or plan.counted_on:
+        return None
+    debit, credit = sorted(plan.legs, key=lambda leg: leg.amount)
+    posted = post_pair(
+        kind=plan.kind,
+        entry=plan.entry_id,
+        subject=plan.subject,
+        debit=(debit.account, debit.amount),
+        credit=(credit.account, credit.amount),
+    )
+    if posted is None:
+        return None
+    return PostedEntry(plan.entry_id, posted.recorded_at, posted.recorded_at, {posted.account: posted.balance})
 
 
 def reverse(entry_id: UUID, *, subject: UUID, effective_at: datetime | None = None) -> PostedEntry:

@@ -45,6 +45,13 @@ COUNT_SQL = f"INSERT INTO wallet_usage AS u (account_id, usage_class, day, amoun
 GIVE_BACK_SQL = f"MERGE INTO wallet_usage u USING ({_ROWS}) b {_TAKE_OFF}"
 """The two as `post` joins them to its own statement; five columns each."""
 
+COUNT_PAIR_SQL = f"""
+        INSERT INTO wallet_usage AS u (account_id, usage_class, day, amount, count)
+        SELECT account_id, %s::text, (recorded_at AT TIME ZONE %s::text)::date, -amount, 1 FROM moved
+        {_ADD}
+"""
+"""What counts a pair (`wallet.ledger_pairs`), in its own statement, which has `moved` one account."""
+
 COUNT_SET_SQL = f"""
         INSERT INTO wallet_usage AS u (account_id, usage_class, day, amount, count)
         SELECT m.account_id, %(set_usage)s, %(set_day)s, -sum(m.amount), count(DISTINCT m.entry_id)

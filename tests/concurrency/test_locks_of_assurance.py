@@ -15,6 +15,7 @@ from superapp.models import OutboxEvent, User
 from tests.concurrency.locks import forces
 from tests.interleaving import actors, in_a_transaction
 from tests.own_flows import BROUGHT_IN, MOVED, own_flows
+from tests.owners_hand import the_owners_hand
 from tests.wallet.ledger_world import World, a_ledger, balance, faults
 from wallet import capacity, freezes, holds, ledger, reversals, sealing
 from wallet.assurance import AccountFreeze
@@ -105,7 +106,7 @@ def test_an_account_is_frozen_behind_the_payment_that_is_under_way_and_before_th
     account = world.wallets[0]
     finding = freezes.Suspicion(f"account {account}", "a test", "a test", AccountFreeze.Reason.INVARIANT)
     with actors(2) as (first, second):
-        first.begin(in_a_transaction(lambda: ledger.post(world.sending(0, "4.00"))), stop_after="FROM wallet_account")
+        first.begin(in_a_transaction(lambda: ledger.post(world.sending(0, "4.00"))), stop_after="UPDATE wallet_account")
         second.begin(lambda: freezes.freeze([finding]))
         second.waits_for(first)
         first.go_on()
@@ -201,7 +202,8 @@ def test_what_one_removes_another_passes_over() -> None:
     with transaction.atomic():
         event = outbox.emit("test.assurance", {})
     outbox.deliver_due(limit=1_000)
-    OutboxEvent.objects.filter(pk=event.pk).update(id=UUID(int=uuid7().int - ((60 * 86_400_000) << 80)))
+    with the_owners_hand():
+        OutboxEvent.objects.filter(pk=event.pk).update(id=UUID(int=uuid7().int - ((60 * 86_400_000) << 80)))
     removing = in_a_transaction(housekeeping._remove_events)
     with actors(2) as (first, second):
         first.begin(removing, stop_after='FROM "superapp_outboxevent"')

@@ -360,38 +360,53 @@ def test_in_a_ring_of_three_each_waits_for_one_before_and_all_go_on(door: str) -
     assert faults() == []
 
 
+WAYS: dict[str, tuple[tuple[str, ...], str]] = {
+    "as a pair": (("1.00",), "UPDATE wallet_account"),
+    "locked first": (("0.60", "0.40"), ACCOUNTS_LOCKED),
+}
+"""Two ways to spend a wallet's 1.00: what one call of `post` sends, and by which statement it has the account's row."""
+
+
 @forces("accounts, by id")
-@pytest.mark.parametrize("door", DOORS)
-def test_who_waited_decides_by_what_the_one_before_has_left(door: str) -> None:
+@pytest.mark.parametrize("after", [*WAYS, "in a set"])
+@pytest.mark.parametrize("before", WAYS)
+def test_who_waited_decides_by_what_the_one_before_has_left(before: str, after: str) -> None:
     world = a_ledger(balances=["1.00"])
+
+    def spend(way: str) -> Callable[[], object]:
+        if way not in WAYS:
+            return in_a_transaction(lambda: _set(world, world.wallets))
+        return in_a_transaction(lambda: ledger.post(*(world.sending(0, part) for part in WAYS[way][0])))
+
     with actors(2) as (first, second):
-        first.begin(in_a_transaction(lambda: ledger.post(world.sending(0, "1.00"))), stop_after=ACCOUNTS_LOCKED)
-        if door == "post":
-            second.begin(in_a_transaction(lambda: ledger.post(world.sending(0, "1.00"))))
-        else:
-            second.begin(in_a_transaction(lambda: _set(world, world.wallets)))
+        first.begin(spend(before), stop_after=WAYS[before][1])
+        second.begin(spend(after))
         second.waits_for(first)
         first.go_on()
         first.answer()
-        if door == "post":
+        if after in WAYS:
             with pytest.raises(InsufficientFunds):
                 second.answer()
         else:
             assert list(second.answer().refused.values()) == ["INSUFFICIENT_FUNDS"]
     assert balance(world.wallets[0]) == 0
-    assert Posting.objects.filter(account_id=world.wallets[0]).count() == 2
+    assert Posting.objects.filter(account_id=world.wallets[0]).count() == 1 + len(WAYS[before][0])
     assert faults() == []
 
 
 @forces("accounts, by id")
-def test_who_waited_is_recorded_after_the_one_before() -> None:
+@pytest.mark.parametrize("after", WAYS)
+@pytest.mark.parametrize("before", WAYS)
+def test_who_waited_is_recorded_after_the_one_before(before: str, after: str) -> None:
     """`recorded_at` is taken after the account's lock: it never falls on one account, whoever asked first."""
     world = a_ledger(balances=["10.00"])
+
+    def spend(way: str) -> Callable[[], Any]:
+        return in_a_transaction(lambda: ledger.post(*(world.sending(0, part) for part in WAYS[way][0])))
+
     with actors(2) as (first, second):
-        first.begin(
-            in_a_transaction(lambda: ledger.post(world.sending(0, "1.00"))), stop_after="INSERT INTO wallet_posting"
-        )
-        second.begin(in_a_transaction(lambda: ledger.post(world.sending(0, "1.00"))))
+        first.begin(spend(before), stop_after="INSERT INTO wallet_posting")
+        second.begin(spend(after))
         second.waits_for(first)
         first.go_on()
         before, after = first.answer()[0].recorded_at, second.answer()[0].recorded_at
