@@ -147,9 +147,9 @@ def test_recorded_time_never_falls_on_one_account() -> None:
     with clock.stopped_at(later):
         world.send(0, "1.00")
 
-    posted = world.send(0, "1.00")
+    posted = ledger.post(world.sending(0, "1.00"), world.sending(0, "1.00"))
 
-    assert posted.recorded_at == later
+    assert [entry.recorded_at for entry in posted] == [later, later]
 
 
 def test_opening_an_account_twice_gives_the_same_one() -> None:
