@@ -51,11 +51,16 @@ def _start_engines(**_about: Any) -> None:
 
 @signals.task_prerun.connect  # type: ignore[untyped-decorator]
 def _begin_task(task_id: str, task: Any, **_about: Any) -> None:
-    """A task is a unit of work: it asks for the time anew, and its log lines carry its name and id."""
+    """A task is a unit of work: it asks for the time anew, and its log lines carry its name and id.
+
+    A session that has ended since the last task, with its server or by an operator's hand, is replaced.
+    """
     import structlog
+    from django.db import close_old_connections
 
     from superapp import clock, doorbell
 
+    close_old_connections()
     clock.forget()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)

@@ -80,6 +80,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 30.0
+CELERY_DB_REUSE_MAX = 10_000
+"""For how many tasks a worker keeps its database session; without a number Celery ends it before and after each. A new one
+knows no table, no plan and no page yet. Each task asks first whether the session is still there (`config.celery`)."""
 
 CELERY_BEAT_SCHEDULER = "config.celery:JobScheduler"
 CELERY_TIMEZONE = "UTC"
