@@ -90,8 +90,8 @@ def work(run_id: UUID, *, seconds: float) -> int:
     """Takes steps of a run until it ends, waits for someone else, or the time is up. Says how many."""
     stops_at = time.monotonic() + seconds
     steps = 0
-    while time.monotonic() < stops_at and step(run_id):
-        steps += 1
+    while time.monotonic() < stops_at and (taken := _take(run_id, until=stops_at)):
+        steps += taken
     return steps
 
 
@@ -102,17 +102,26 @@ def is_unfinished(run_id: UUID) -> bool:
 
 def step(run_id: UUID) -> bool:
     """Takes the next step of the run, whatever it is; whether there was one to take. A run that is not here has none."""
+    return _take(run_id, until=time.monotonic()) > 0
+
+
+def _take(run_id: UUID, *, until: float) -> int:
+    """Takes the next step of the run, and of batches one after the other until then; how many there were to take.
+
+    Run and fund are read once for all of them: a batch is claimed only while its run is in the stage it is claimed for.
+    """
     run = Run.objects.filter(pk=run_id, kind=KIND).first()
     if run is None:
-        return False
+        return 0
     fund = Fund.objects.get(code=run.scope)
-    steps: dict[str, Callable[[Fund, Run], bool]] = {
-        _S.OPEN: _begin,
-        _S.COUNTING: _count,
-        _S.POSTING: _post,
-    }
-    take = steps.get(run.state)
-    return take is not None and take(fund, run)
+    match run.state:
+        case _S.OPEN:
+            return int(_begin(fund, run))
+        case _S.COUNTING:
+            return _count(fund, run, until=until)
+        case _S.POSTING:
+            return _post(fund, run, until=until)
+    return 0
 
 
 def _open_next_day(fund: Fund) -> None:
@@ -191,33 +200,45 @@ def _begin(fund: Fund, run: Run) -> bool:
     return True
 
 
-def _count(fund: Fund, run: Run) -> bool:
+def _count(fund: Fund, run: Run, *, until: float) -> int:
     figures = figures_of(run)
-    if income_batches.read_some(fund, run, figures):
-        return True
+    taken = _one_after_the_other(lambda: income_batches.read_some(fund, run, figures), until=until)
+    if taken and time.monotonic() >= until:
+        return taken
     if not income_batches.all_read(run, figures.stage):
-        return False
+        return taken
     try:
         moved = income_days.finish_stage(fund, run, figures)
     except ValueError as fault:
         runs.stop(run, f"What the batches counted does not belong together: {fault}")
-        return False
+        return taken
     if moved:
         call_helpers(run)
-    return True
+    return taken + 1
 
 
-def _post(fund: Fund, run: Run) -> bool:
-    if income_batches.post_one(fund, run, figures_of(run)):
-        return True
+def _post(fund: Fund, run: Run, *, until: float) -> int:
+    taken = _one_after_the_other(lambda: income_batches.post_one(fund, run), until=until)
+    if taken:
+        return taken
     run.refresh_from_db()
     if run.state != _S.POSTING or not income_batches.all_posted(run):
-        return False
-    return (
+        return 0
+    return int(
         income_days.collect_shortfalls(fund, run)
         or income_days.send_later_income_on(fund, run)
         or income_days.close(fund, run)
     )
+
+
+def _one_after_the_other(take: Callable[[], bool], *, until: float) -> int:
+    """How often `take` did something: at least once if it can, then until it no longer does or the time is up."""
+    taken = 0
+    while take():
+        taken += 1
+        if time.monotonic() >= until:
+            break
+    return taken
 
 
 def call_helpers(run: Run) -> None:

@@ -13,7 +13,7 @@ Nothing in a worker's memory grows with the number of holders.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -112,27 +112,29 @@ def all_posted(run: Run) -> bool:
     return runs.all_batches_past(run, RunBatch.State.COUNTED)
 
 
-def post_one(fund: Fund, run: Run, figures: Figures) -> bool:
-    """Posts one batch; whether there was one to post. Stops the run when the batch disagrees with what was counted."""
-    quick = figures.base is None and figures.known_rate() > 0 and (figures.steps or 0) >= 0
+def post_one(fund: Fund, run: Run) -> bool:
+    """Posts one batch; whether there was one to post. Stops the run when the batch disagrees with what was counted.
+
+    Its figures are read with the batch: the run in hand may be older than the operator's last word on it.
+    """
     try:
         try:
-            return _post_claimed(fund, run, figures, post=_pay if quick else _post)
+            return _post_claimed(fund, run, quick=True)
         except _PaidOtherwise:
-            return _post_claimed(fund, run, figures, post=_post)
+            return _post_claimed(fund, run, quick=False)
     except FiguresDisagree as fault:
         runs.stop(run, str(fault))
         return False
 
 
-def _post_claimed(
-    fund: Fund, run: Run, figures: Figures, *, post: Callable[[Fund, Run, RunBatch, Figures], Decimal]
-) -> bool:
+def _post_claimed(fund: Fund, run: Run, *, quick: bool) -> bool:
     with transaction.atomic():
         batch = runs.claim_batch(run.pk, RunBatch.State.COUNTED)
         if batch is None:
             return False
-        posted = post(fund, run, batch, figures)
+        figures = figures_of(batch.run)
+        nobody_loses = figures.base is None and figures.known_rate() > 0 and (figures.steps or 0) >= 0
+        posted = (_pay if quick and nobody_loses else _post)(fund, run, batch, figures)
         runs.finish_batch(batch, RunBatch.State.POSTED, {"posted": format(posted, "f")})
     return True
 

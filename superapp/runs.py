@@ -25,7 +25,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Max, Min, Q, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 
 from superapp import clock
 from superapp.models import Run, RunBatch
@@ -102,11 +102,13 @@ def plan_batches(run: Run, ranges: Iterable[tuple[uuid.UUID, uuid.UUID]]) -> int
 def claim_batch(run_id: uuid.UUID, state: RunBatch.State) -> RunBatch | None:
     """Locks the first batch of the run in that state that no other worker holds, until the transaction ends.
 
+    The run comes with it, as it is at this moment.
     None when there is none, or when the run is not in the state in which such batches are worked (see WORKED_IN).
     """
     _must_be_in_transaction()
     return (
         RunBatch.objects.filter(run_id=run_id, state=state, run__state=WORKED_IN[state])
+        .select_related("run")
         .order_by("position")
         .select_for_update(skip_locked=True, of=("self",), no_key=True)
         .first()
@@ -122,13 +124,9 @@ def finish_batch(batch: RunBatch, to_state: RunBatch.State, figures: Mapping[str
     came_from = RunBatch.State(batch.state)
     if BATCH_MOVES.get(came_from) != to_state:
         raise ValueError(f"A batch does not go from {came_from} to {to_state}.")
-    batch.figures = {**batch.figures, **(figures or {})}
-    stamp = {"counted_at": clock.now()} if to_state == _B.COUNTED else {"posted_at": clock.now()}
-    moved = RunBatch.objects.filter(pk=batch.pk, state=came_from).update(
-        state=to_state, figures=batch.figures, attempts=F("attempts") + 1, **stamp
-    )
-    if not moved:
+    if not _write_figures([batch], {batch.pk: figures or {}}, came_from=came_from, to_state=to_state):
         raise RuntimeError(f"Batch {batch} was moved on by another worker while it was claimed.")
+    batch.figures = {**batch.figures, **(figures or {})}
     batch.state = to_state
 
 

@@ -297,7 +297,7 @@ def _work_until_posting(run: Run) -> None:
 
 
 def _post_one(fund: Fund, run: Run) -> bool:
-    return income_batches.post_one(fund, run, figures_of(run))
+    return income_batches.post_one(fund, run)
 
 
 def _a_run(batches: int = 2) -> Run:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from funds import income, income_batches, leftover, order_sets
 from funds.arithmetic import FRACTION_UNITS, income_of
-from funds.income_figures import Figures, Rule, figures_of
+from funds.income_figures import Figures, Rule
 from funds.leftover import Threshold
 from funds.models import Fund
 from superapp import policies
@@ -54,12 +54,12 @@ def _a_counted_day(*, sells: str | None = None, buys: str | None = None) -> tupl
     with scenes.on("2013-07-03", "09:00"):
         scenes.publish(fund, {"2013-07-02": "1.4600"})
         (run_id,) = income.open_due_runs()
-        wait_until(lambda: income.step(run_id) and Run.objects.get().state == Run.State.POSTING, 30)
+        wait_until(lambda: income.step(run_id) and Run.objects.get().state == Run.State.POSTING)
     return fund, first, second, Run.objects.get()
 
 
 def _posting_of(fund: Fund, run: Run) -> Job:
-    return lambda: income_batches.post_one(fund, run, figures_of(run))
+    return lambda: income_batches.post_one(fund, run)
 
 
 def _locked_way_is_closed(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -9,12 +9,12 @@ from django.db import DatabaseError, connection, transaction
 
 from funds import catalogue, entitlement, income, income_batches, income_days, order_sets, yields
 from funds.errors import BackdatedIntoFrozenDay
-from funds.income_figures import Figures, figures_of
+from funds.income_figures import figures_of
 from funds.models import Fund, FundDay, FundOrder
 from superapp.models import Run, User
 from tests.databases import TestDatabase
 from tests.funds import scenes
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from wallet.models import JournalEntry, Posting
 
 
@@ -251,13 +251,13 @@ def test_a_day_is_not_counted_while_a_transaction_of_before_is_open(committed_db
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_current_xact_id()")
             holding.set()
-            let_go.wait(30)
+            let_go.wait(PATIENCE_SECONDS)
         connection.close()
 
     dawdler = threading.Thread(target=dawdle)
     dawdler.start()
     try:
-        assert holding.wait(10)
+        assert holding.wait(PATIENCE_SECONDS)
         with scenes.on("2013-07-03", "09:00"):
             scenes.publish(fund, {"2013-07-02": "1.5461"})
             for run in income.open_due_runs():
@@ -270,7 +270,7 @@ def test_a_day_is_not_counted_while_a_transaction_of_before_is_open(committed_db
         dawdler.join()
     with scenes.on("2013-07-03", "09:01"):
         scenes.pay_income()
-    wait_until(lambda: scenes.is_paid(fund, "2013-07-02"), 5)
+    assert scenes.is_paid(fund, "2013-07-02")
     assert scenes.incomes(saver, fund) == ["1.54"]
 
 
@@ -280,10 +280,10 @@ def test_a_batch_that_disagrees_with_its_count_stops_the_run_and_posts_nothing(c
     with scenes.on("2013-07-03", "09:00"):
         scenes.publish(fund, {"2013-07-02": "1.5461"})
         run_id = income.open_due_runs()[0]
-        wait_until(lambda: income.step(run_id) and Run.objects.get().state == Run.State.POSTING, 30)
+        wait_until(lambda: income.step(run_id) and Run.objects.get().state == Run.State.POSTING)
         batch = Run.objects.get().batches.get()
         batch.figures = {**batch.figures, "floors": "1.53"}
-        batch.save()
+        batch.save(update_fields=["figures"])
         scenes.pay_income()
 
     run = Run.objects.get()
@@ -302,10 +302,10 @@ def test_a_run_that_fails_does_not_hold_up_the_others(
         _a_holder(fund)
     post_one = income_batches.post_one
 
-    def failing(fund: Fund, run: Run, figures: Figures) -> bool:
+    def failing(fund: Fund, run: Run) -> bool:
         if fund == sick:
             raise DatabaseError("the disk of this fund is bad")
-        return post_one(fund, run, figures)
+        return post_one(fund, run)
 
     with scenes.on("2013-07-03", "09:00"):
         for fund in (sick, healthy):
