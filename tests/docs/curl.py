@@ -22,7 +22,7 @@ def main(words: list[str]) -> None:
         name, _, value = header.partition(":")
         request.add_header(name, value.strip())
     try:
-        with build_opener(HTTPCookieProcessor(jar)).open(request, timeout=30) as answer:
+        with build_opener(HTTPCookieProcessor(jar)).open(request, timeout=120) as answer:
             status, body = answer.status, answer.read()
     except HTTPError as refusal:
         with refusal:

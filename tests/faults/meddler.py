@@ -63,8 +63,8 @@ class Meddler:
         self.chance.shuffle(due)
         if due:
             broker.lpush(QUEUE, *due)
-            self.waiting = [one for one in self.waiting if one[1] not in due]
             self.figures["heard"] += len(due)
+            self.waiting = [one for one in self.waiting if one[1] not in due]
 
     def _take(self, posted: bytes) -> None:
         self.figures["posted"] += 1

@@ -9,6 +9,7 @@ waits again.
 | `lose_answers` | the connection ends instead of the answer to COMMIT | the transaction, whole |
 | `lose_commits` | the connection ends instead of the answer to COMMIT | nothing of it |
 | `stall` | nothing at all, until `flow` | whatever it had begun |
+| `stall_inside` | the same, from within a transaction on | a session that idles in its transaction |
 """
 
 import socket
@@ -34,6 +35,7 @@ class Orders:
     words: str = ""
     answers: int = 0
     commits: int = 0
+    stalls: int = 0
     cut: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,6 +72,10 @@ class Proxy:
     def lose_commits(self, times: int, *, words: str) -> None:
         """The next transactions whose statements mention the words: their COMMIT never arrives."""
         self.orders = Orders(words=words, commits=times)
+
+    def stall_inside(self, *, words: str) -> None:
+        """Nothing passes any more once a transaction has mentioned the words, and waits for what is said next."""
+        self.orders = Orders(words=words, stalls=1)
 
     def heal(self) -> None:
         """Everything passes, whatever was ordered before."""
@@ -157,6 +163,8 @@ class _Session:
     def _from_server(self, kind: bytes, body: bytes) -> bool:
         if kind == b"C" and body == b"COMMIT\0":
             return not self.proxy.orders.take("answers", self.transaction)
+        if kind == b"Z" and body == b"T" and self.proxy.orders.take("stalls", self.transaction):
+            self.proxy.stall()
         if kind == b"Z" and body == b"I":
             self.transaction = ""
         return True

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.conftest import Busy
 from tests.faults.rig import MONEY, Rig
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.processes
 
 
 def _effects(rig: Rig, key: str) -> int:

@@ -5,11 +5,11 @@ import pytest
 
 from tests.faults import checker, figures
 from tests.faults.conftest import Busy
-from tests.faults.meddler import QUEUE, a_task_with_nonsense, a_task_with_strange_arguments, an_unknown_task
+from tests.faults.meddler import COPIES, QUEUE, a_task_with_nonsense, a_task_with_strange_arguments, an_unknown_task
 from tests.faults.rig import WORKER_PROCESSES, Rig
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.processes
 
 
 def test_every_message_tripled_shuffled_late_and_some_lost(rig: Rig, busy: Busy) -> None:
@@ -20,9 +20,10 @@ def test_every_message_tripled_shuffled_late_and_some_lost(rig: Rig, busy: Busy)
     finally:
         rig.meddler.meddling = False
     seen = rig.meddler.figures
+    wait_until(lambda: seen["heard"] == COPIES * (seen["posted"] - seen["lost"]), what="the last of the late messages")
     figures.note(f"messages posted {seen['posted']}, lost {seen['lost']}, heard", seen["heard"], "")
 
-    assert seen["heard"] > seen["posted"] > 0
+    assert seen["posted"] > seen["lost"]
 
 
 def test_two_beats_a_broker_that_is_emptied_and_killed_and_messages_that_make_no_sense(rig: Rig, busy: Busy) -> None:
@@ -69,7 +70,7 @@ def _all_workers_wait(rig: Rig) -> bool:
         found = owner.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'superapp worker' AND wait_event_type = 'Lock'"
         ).fetchone()
-    return found == (WORKER_PROCESSES,)
+    return found is not None and found[0] >= WORKER_PROCESSES
 
 
 def test_bytes_that_are_no_message_end_a_worker_and_are_gone_when_it_is_started_again(rig: Rig, busy: Busy) -> None:

@@ -6,6 +6,7 @@ each of its statements is `tests.faults.test_each_step`.
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -14,14 +15,12 @@ import pytest
 
 from tests.faults import figures
 from tests.faults.conftest import Busy
-from tests.faults.rig import Rig
+from tests.faults.rig import MONEY, Rig
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.processes
 
 PAYER, PAYEE = 20, 21
-HANGS = 10
-"""Seconds. Nobody may wait for as long as this; how long it takes is noted, on a busy machine too."""
-
 THEIR_ACCOUNT = "SELECT FROM wallet_account WHERE id = %(account)s FOR NO KEY UPDATE"
 THEIR_PIN = "SELECT FROM wallet_paymentpin WHERE user_id = %(person)s FOR UPDATE"
 THEIR_KEY = (
@@ -33,6 +32,9 @@ SLOW = """
 CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(5); RETURN NEW; END $$;
 CREATE TRIGGER linger BEFORE INSERT ON payments_transfer FOR EACH ROW EXECUTE FUNCTION linger()
 """
+
+
+IDLE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'superapp web' AND state = 'idle in transaction'"
 
 
 @contextmanager
@@ -66,8 +68,12 @@ def _no_connection_left(rig: Rig) -> Iterator[None]:
 
 
 def _transfers(rig: Rig) -> int:
+    return _count(rig, "SELECT count(*) FROM payments_transfer")
+
+
+def _count(rig: Rig, statement: str) -> int:
     with rig.owner() as owner:
-        found = owner.execute("SELECT count(*) FROM payments_transfer").fetchone()
+        found = owner.execute(statement).fetchone()
     assert found is not None
     return int(found[0])
 
@@ -94,8 +100,7 @@ def test_a_lock_that_is_not_given_up_is_unavailable_soon(rig: Rig, busy: Busy, w
         figures.note(f"locked: {what}: UNAVAILABLE after", waited, "s")
         assert request.send()[0] == "done"
 
-    assert told == ("unknown", "UNAVAILABLE")
-    assert waited < HANGS
+    assert told == ("unknown", "UNAVAILABLE"), "and not that nobody answered while the client was ready to wait"
     assert _transfers(rig) == before + 1
 
 
@@ -112,5 +117,22 @@ def test_a_slow_statement_or_no_connection_is_unavailable_soon(rig: Rig, busy: B
         assert _transfers(rig) == before
         assert request.send()[0] == "done"
 
-    assert told == ("unknown", "UNAVAILABLE")
-    assert waited < HANGS
+    assert told == ("unknown", "UNAVAILABLE"), "and not that nobody answered while the client was ready to wait"
+
+
+def test_a_session_that_idles_in_its_transaction_is_ended_with_all_it_held(rig: Rig, busy: Busy) -> None:
+    """The web stops in the middle of a payment, as a process does that is not let run: the database does not wait for it."""
+    key, before = f"limit-{uuid4()}", _transfers(rig)
+    with busy(0) as clients, ThreadPoolExecutor(1) as client:
+        request = clients.by_hand(key, by=PAYER, to=PAYEE, amount="0.01")
+        rig.proxy.stall_inside(words=MONEY)
+        told = client.submit(request.send)
+        wait_until(lambda: _count(rig, IDLE) == 1, what="a session that idles in its transaction")
+        with figures.timed("idle in a transaction: ended after"):
+            wait_until(lambda: _count(rig, IDLE) == 0, what="the end of the idle session")
+        assert _transfers(rig) == before
+        rig.proxy.heal()
+        assert told.result(PATIENCE_SECONDS)[0] == "unknown"
+        assert request.send()[0] == "done"
+
+    assert _transfers(rig) == before + 1

@@ -206,8 +206,7 @@ def test_counts_that_do_not_belong_together_stop_the_run(committed_db: TestDatab
         scenes.publish(fund, {"2013-07-02": "1.46"})
         run_id = income.open_due_runs()[0]
         wait_until(
-            lambda: income.step(run_id) and scenes.run_of(fund, "2013-07-02").batches.filter(state="counted").first(),
-            30,
+            lambda: income.step(run_id) and scenes.run_of(fund, "2013-07-02").batches.filter(state="counted").first()
         )
         batch = scenes.run_of(fund, "2013-07-02").batches.get()
         batch.figures = {**batch.figures, "fractions": {}}

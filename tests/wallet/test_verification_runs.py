@@ -14,7 +14,7 @@ from django.db import DatabaseError, transaction
 from superapp import clock
 from superapp.ids import uuid7
 from tests.many import at_once
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from tests.wallet.ledger_world import World, a_ledger, everything
 from tests.wallet.sealed_world import a_sealed_ledger, seal_all, triggers_off
 from wallet import ledger, tasks, verification_runs
@@ -164,18 +164,18 @@ def test_a_new_posting_may_follow_one_of_a_later_transaction(committed_db: None)
             ledger.lock_accounts([world.wallets[1]])
             world.send(1, "1.00")  # has its number now; posts on the first wallet after a later transaction has
             began.set()
-            assert go_on.wait(30)
+            assert go_on.wait(PATIENCE_SECONDS)
             world.send(0, "1.00")
 
     def holds_the_horizon() -> None:
-        assert began.wait(30)
+        assert began.wait(PATIENCE_SECONDS)
         with transaction.atomic():
             Account.objects.filter(pk=world.bank).update(closed=False)  # has the next number, and is open while we look
             held.set()
-            assert let_go.wait(30)
+            assert let_go.wait(PATIENCE_SECONDS)
 
     def looks() -> set[str]:
-        assert held.wait(30)
+        assert held.wait(PATIENCE_SECONDS)
         world.send(0, "2.00")  # the latest number, committed first
         go_on.set()
         try:
