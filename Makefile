@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check bench soak clean requirements
+.PHONY: help install run demo test check bench soak drill clean requirements
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,9 @@ soak: $(VENV)/.development ## everything long: faults under load, hand edits, ri
 	@LEDGER_MACHINE_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/properties/test_ledger_machine.py --timeout 3600
 	@$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile search --timeout 3600
 	@$(BIN)/python -m tests.deliberate_bugs
+
+drill: $(VENV)/.development ## back up, restore to an instant and upgrade a site at work (ARGS="--moves 200 --transfers 50000")
+	@$(BIN)/python -m tests.faults.drill $(ARGS)
 
 clean: ## stop the embedded engines; remove .local (all data of this sandbox!) and .venv
 	@if [ -x $(BIN)/python ] && [ -d .local ]; then $(BIN)/python manage.py engines stop; fi

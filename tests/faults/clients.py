@@ -1,6 +1,6 @@
 """Clients that move money and keep a log: each request is noted before it is sent, each answer after it came.
 
-A log is one file of JSON lines for each client. What a request came to is its last line:
+A log is one file of JSON lines for each client, each line with its instant. What a request came to is its last line:
 
 | outcome | meaning |
 |---|---|
@@ -155,8 +155,8 @@ class Client:
         }
 
     def note(self, line: Mapping[str, object]) -> None:
-        """Writes a line that survives whatever happens next."""
-        self.log.write(json.dumps(line) + "\n")
+        """Writes a line that survives whatever happens next, with the second since 1970 at which it is written (`at`)."""
+        self.log.write(json.dumps({**line, "at": time.time()}) + "\n")
         self.log.flush()
 
 

@@ -174,6 +174,17 @@ class Rig(Site):
         self.serve()
         return healed_from
 
+    def end_everything(self) -> None:
+        """kill -9 of all there is, at once; it stays away until `serve`."""
+        postmaster = psutil.Process(self._postmaster_id())
+        sessions = postmaster.children(recursive=True)
+        for one in (postmaster, *sessions):
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        self.kill(*self.processes)
+        self.end_valkey()
+        psutil.wait_procs([postmaster, *sessions], timeout=10)
+
     def end_valkey(self) -> None:
         """kill -9 of the broker and cache; they stay away until `serve`."""
         [valkey] = [one for one in psutil.process_iter() if f"{self.home.tag}-valkey:" in " ".join(_words(one))]
