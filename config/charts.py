@@ -4,7 +4,6 @@ Pure text in, pure text out; `manage.py charts` writes them, and a test says whe
 """
 
 import ast
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -21,9 +20,6 @@ State = TypeVar("State", bound=TextChoices)
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 NOTE = "<!-- Written by `manage.py charts`; change the code, not this page. -->"
-
-_SIGN = {flows.Direction.CREDIT: "+", flows.Direction.DEBIT: "-", flows.Direction.EITHER: "±"}
-_ASSET = {flows.CASH: "C", flows.SHARES: "S"}
 
 
 def pages() -> dict[Path, str]:
@@ -42,7 +38,8 @@ def flows_page() -> str:
         for kind in sorted(flows.account_kinds(), key=lambda kind: (kind.folded, kind.code))
     ]
     entries = [
-        f"| `{kind.code}` | {_legs(kind)} | {_usage(kind)} | {'yes' if kind.reversible else 'no'} | {kind.description} |"
+        f"| `{kind.code}` | {flows.legs_in_words(kind)} | {_usage(kind)} | {'yes' if kind.reversible else 'no'} "
+        f"| {kind.description} |"
         for kind in flows.entry_kinds()
     ]
     return "\n".join(
@@ -134,15 +131,6 @@ def _moves(row: str, moves: Mapping[State, frozenset[State]]) -> list[str]:
         f"| {row} | {state.label} | {', '.join(sorted(each.label for each in onward)) or 'none: an end'} |"
         for state, onward in moves.items()
     ]
-
-
-def _legs(kind: flows.EntryKind) -> str:
-    if kind is flows.REVERSAL:
-        return "any"
-    by_asset: defaultdict[str, list[str]] = defaultdict(list)
-    for leg in kind.legs:
-        by_asset[_ASSET[leg.asset_type]].append(f"{_SIGN[leg.direction]}{leg.account.code}")
-    return "; ".join(f"{' '.join(legs)} ({asset})" for asset, legs in by_asset.items()) or "none"
 
 
 def _described(app: str) -> Iterator[tuple[str, str]]:

@@ -155,6 +155,20 @@ def either(account: AccountKind, asset_type: str = CASH) -> FlowLeg:
     return FlowLeg(account, Direction.EITHER, asset_type)
 
 
+_SIGN = {Direction.DEBIT: "-", Direction.CREDIT: "+", Direction.EITHER: "±"}
+_LETTER = {CASH: "C", SHARES: "S"}
+
+
+def legs_in_words(kind: EntryKind) -> str:
+    """What a row of the table lets move, as the chart and the back office write it: `-wallet +in_transit (C)`."""
+    if kind is REVERSAL:
+        return "any"
+    by_asset: dict[str, list[str]] = {}
+    for leg in kind.legs:
+        by_asset.setdefault(leg.asset_type, []).append(f"{_SIGN[leg.direction]}{leg.account.code}")
+    return "; ".join(f"{' '.join(legs)} ({_LETTER[asset]})" for asset, legs in by_asset.items()) or "none"
+
+
 def account_kind(code: str) -> AccountKind:
     """The declared kind of account. Raises KeyError when there is none."""
     return _account_kinds[code]

@@ -1,4 +1,4 @@
-"""A small world for a new sandbox: two funds with real days ahead of them, three people with money, one operator.
+"""A small world for a new sandbox: two funds with real days ahead of them, three people with money, two operators.
 
 Everything is done through the functions that the API calls, money included: it arrives over the sandbox rail and is
 settled by the tasks that workers run. Each step is safe to repeat, so a seed that was interrupted is simply run again.
@@ -31,6 +31,9 @@ BEGINS_AT = datetime(2013, 7, 1, 9, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
 """A Monday, a trading day, before the cut-off."""
 
 OPERATOR = "operator@superapp.test"
+SECOND_OPERATOR = "second@superapp.test"
+"""Taking an entry back needs two: one asks, the other decides."""
+
 PASSWORD = "harvest-moon-2013"  # noqa: S105 - of the sandbox alone, see above
 PIN = "730519"
 
@@ -91,6 +94,7 @@ def who_can_sign_in() -> list[str]:
     return [
         f"Password of everyone here: {PASSWORD}",
         f"  Operator  {OPERATOR}",
+        f"  Second    {SECOND_OPERATOR}",
         *(f"  {person.name:<8}  {person.phone}   handle {person.handle}, payment PIN {PIN}" for person in PEOPLE),
     ]
 
@@ -106,10 +110,9 @@ def build(tell: Callable[[str], None] = lambda _line: None) -> None:
     elif not _is_ours():
         raise NotEmpty("This database holds people already; the seed only fills an empty one.")
     clock.forget()
-    operator = User.objects.filter(email=OPERATOR).first() or people.register_operator(
-        email=OPERATOR, password=PASSWORD, display_name="Operator"
-    )
-    tell(f"the clock reads {clock.now().astimezone(clock.business_zone()):%A %Y-%m-%d %H:%M}; {operator} can sign in")
+    operators = [_operator("Operator", OPERATOR), _operator("Second operator", SECOND_OPERATOR)]
+    names = " and ".join(str(each) for each in operators)
+    tell(f"the clock reads {clock.now().astimezone(clock.business_zone()):%A %Y-%m-%d %H:%M}; {names} can sign in")
     _found("HARVEST", "Harvest money market", Fund.Leftover.LEAVE_IN_FUND)
     _found("ORCHARD", "Orchard cash fund", Fund.Leftover.HAND_OUT)
     tell("two funds, with their yields of July 2013")
@@ -140,6 +143,11 @@ def _found(code: str, name: str, leftover: Fund.Leftover) -> None:
         )
     with (YIELDS / f"{code}.csv").open() as lines:
         yields.import_file(fund=fund, lines=lines)
+
+
+def _operator(name: str, email: str) -> User:
+    there = User.objects.filter(email=email).first()
+    return there or people.register_operator(email=email, password=PASSWORD, display_name=name)
 
 
 def _person(person: Person) -> User:

@@ -25,7 +25,12 @@ SUBJECT_PAGES |= {
             flows.REDEMPTION_PAID,
         ),
         "funds.managersettlement": (flows.MANAGER_SETTLEMENT,),
-        "superapp.run": (flows.FUND_INCOME, flows.FUND_INCOME_CARRIED, flows.SHORTFALL_COLLECTED),
+        "superapp.run": (
+            flows.FUND_INCOME,
+            flows.FUND_INCOME_CARRIED,
+            flows.FUND_CORRECTION,
+            flows.SHORTFALL_COLLECTED,
+        ),
     }.items()
     for kind in kinds
 }

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoDbBlocker
 
+from config import sandbox_world
 from superapp import clock
 from superapp.models import User
 from tests.databases import cloned
@@ -15,7 +16,6 @@ from tests.databases import cloned
 @pytest.fixture(scope="package")
 def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """A database of its own for this package, seeded once; with `db`, what a test writes is rolled back."""
-    from config import sandbox_world
     from superapp.travel import travel
 
     with django_db_blocker.unblock(), cloned():
@@ -27,8 +27,8 @@ def world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
 
 @pytest.fixture
 def operator(world: None, db: None) -> User:
-    """The superuser of the seeded world."""
-    return User.objects.get(is_superuser=True)
+    """The first superuser of the seeded world."""
+    return User.objects.get(email=sandbox_world.OPERATOR)
 
 
 @pytest.fixture

@@ -231,10 +231,10 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     search_help_text = "An entry's id"
     ordering = ["-id"]
     fieldsets = [
-        (None, {"fields": ["what", ("about", "id")]}),
+        (None, {"fields": ["what", "rule", ("about", "id")]}),
         (None, {"fields": [("effective_at", "recorded_at"), ("reverses_link", "reversed_by"), "tx"]}),
     ]
-    readonly_fields = ["id", "what", "about", "reverses_link", "reversed_by"]
+    readonly_fields = ["id", "what", "rule", "about", "reverses_link", "reversed_by"]
     change_form_outer_after_template = "wallet/entry_postings.html"
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], **options: Any) -> HttpResponse:
@@ -265,6 +265,15 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     def what(self, entry: JournalEntry) -> str:
         """The kind, and what the flow table says of it."""
         return f"{self.shown_kind(entry).capitalize()}. {flows.entry_kind(entry.kind).description}"
+
+    @display(description="Rule")
+    def rule(self, entry: JournalEntry) -> str:
+        """Its kind's row of the flow table, and the page that leads from there to the code and its tests."""
+        legs = flows.legs_in_words(flows.entry_kind(entry.kind))
+        return (
+            f"May move: {legs}. Who posts it, and the tests that hold it: docs/rules.md, entry {entry.kind}. "
+            "(C: cash, S: shares.)"
+        )
 
     @display(description="About")
     def about(self, entry: JournalEntry) -> SafeString | str:

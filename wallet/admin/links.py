@@ -18,7 +18,7 @@ from superapp.models import User
 from wallet import flows
 from wallet.models import Account
 
-SUBJECT_PAGES: dict[str, str] = {flows.TOP_UP.code: "wallet.topup"}
+SUBJECT_PAGES: dict[str, str] = {flows.TOP_UP.code: "wallet.topup", flows.REVERSAL.code: "wallet.reversalrequest"}
 """For an entry kind, the model (app.model) whose row its entries are about; each app adds its own kinds."""
 
 

@@ -10,7 +10,7 @@ from superapp.errors import InvalidAmount
 from superapp.figures import figure
 from superapp.money import minor_unit_decimals
 from wallet.admin.links import entry_link, link, list_address, page_of, person_link
-from wallet.models import BankCallback, PaymentPin, TopUp
+from wallet.models import BankCallback, JournalEntry, PaymentPin, TopUp
 
 PERSON_LINKS.append(lambda person: ("Top-ups", list_address(TopUp, owner=person.pk)))
 PERSON_LINKS.append(lambda person: ("Payment PIN", list_address(PaymentPin, user=person.pk)))
@@ -56,10 +56,20 @@ class TopUpAdmin(ReadOnlyAdmin):
     search_help_text = "A top-up's id, or its owner's phone number or handle in full"
     ordering = ["-id"]
     fieldsets = [
-        (None, {"fields": [("owner_link", "shown_amount"), ("state_label", "failure"), ("rail", "id"), "entry"]}),
+        (
+            None,
+            {
+                "fields": [
+                    ("owner_link", "shown_amount"),
+                    ("state_label", "failure"),
+                    ("rail", "id"),
+                    ("entry", "taken_back"),
+                ]
+            },
+        ),
         ("Times", {"fields": [("requested_at", "instructed_at"), ("inquired_at", "ended_at")]}),
     ]
-    readonly_fields = ["id", "owner_link", "shown_amount", "state_label", "entry"]
+    readonly_fields = ["id", "owner_link", "shown_amount", "state_label", "entry", "taken_back"]
     inlines = [BankMessages]
 
     @display(description="Person")
@@ -85,6 +95,12 @@ class TopUpAdmin(ReadOnlyAdmin):
     def entry(self, row: TopUp) -> SafeString | str:
         """The journal entry that credited the wallet."""
         return entry_link(row.entry_id)
+
+    @display(description="Taken back by")
+    def taken_back(self, row: TopUp) -> SafeString | str:
+        """The entry that reversed the credit: the top-up stays confirmed, for the bank did bring the money."""
+        reversal = JournalEntry.objects.filter(reverses=row.entry_id).first() if row.entry_id else None
+        return entry_link(reversal.pk if reversal else None)
 
 
 @admin.register(BankCallback)

@@ -1,12 +1,16 @@
 """The page of reversal requests: one operator asks for an entry to be taken back, another approves or declines."""
 
+from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 # ruff: noqa: ARG002 - the signatures are Django's
 from django import forms
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
@@ -15,14 +19,37 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 from superapp import back_office
 from superapp.admin import EMPTY, ReadOnlyAdmin
 from superapp.errors import DomainError
+from superapp.figures import figure
 from superapp.models import User
-from wallet import reversals
-from wallet.admin.links import entry_link
-from wallet.models import ReversalRequest
+from wallet import journal, reversals
+from wallet.admin.links import account_link, entry_link, person_link
+from wallet.models import JournalEntry, ReversalRequest
 
 back_office.ICONS |= {"wallet.reversalrequest": "undo"}
 
 APPROVE, DECLINE = "approve", "decline"
+
+MOST_SHOWN = 10
+"""Postings of an entry that a request shows; the entry's own page has them all."""
+
+
+def _in_words(entry: JournalEntry) -> SafeString:
+    """What an entry did: its kind, its time, and each of its postings as account, person and amount."""
+    page = journal.postings_of_entry(entry.pk, limit=MOST_SHOWN)
+    moved = format_html_join(
+        "",
+        "<br>{} ({}) {}",
+        (
+            (
+                account_link(posting.account),
+                person_link(posting.account.owner),
+                figure(posting.amount, posting.asset.decimals, posting.asset.code),
+            )
+            for posting in page.postings
+        ),
+    )
+    title = f"{entry.kind.replace('_', ' ')} of {timezone.localtime(entry.effective_at):%Y-%m-%d %H:%M:%S}"
+    return format_html("{}{}{}", entry_link(entry.pk, title), moved, " …" if page.next_place else "")
 
 
 class _DecidedForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -66,6 +93,16 @@ class AskForm(_DecidedForm):
         model = ReversalRequest
         fields = ["entry", "reason"]
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """With what the entry did, where the page was opened from an entry."""
+        super().__init__(*args, **options)
+        with suppress(
+            ValueError, JournalEntry.DoesNotExist
+        ):  # an address that was made up: the form says so once it is sent
+            self.fields["entry"].help_text = _in_words(
+                JournalEntry.objects.get(pk=UUID(str(self.initial.get("entry"))))
+            )
+
     def act(self, cleaned: dict[str, Any]) -> ReversalRequest:
         """Asks."""
         return reversals.request(entry_id=cleaned["entry"], reason=cleaned["reason"], by=self.by)
@@ -100,7 +137,7 @@ class ReversalRequestAdmin(ReadOnlyAdmin):
     search_fields = ["=id", "=entry__id"]
     search_help_text = "A request's or an entry's id"
     ordering = ["-id"]
-    asked = ["state_label", "entry_page", "reason", "requested_by", "requested_at", "id"]
+    asked = ["state_label", "entry_moved", "reason", "requested_by", "requested_at", "id"]
     decided = ["decided_by", "decided_at", "reversal_page"]
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -156,6 +193,11 @@ class ReversalRequestAdmin(ReadOnlyAdmin):
     def entry_page(self, asked: ReversalRequest) -> SafeString | str:
         """What is to be taken back."""
         return entry_link(asked.entry_id)
+
+    @display(description="Entry")
+    def entry_moved(self, asked: ReversalRequest) -> SafeString:
+        """What is to be taken back, so that who decides sees whose money it is."""
+        return _in_words(asked.entry)
 
     @display(description="Taken back by")
     def reversal_page(self, asked: ReversalRequest) -> SafeString | str:
