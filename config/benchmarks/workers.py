@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psycopg
 from celery import current_app
-from django.db import connection
 
 from config.benchmarks.clients import in_mb
 from config.runner import DRAIN_SECONDS, worker_command
@@ -24,7 +23,7 @@ LOOK_SECONDS = 0.005
 _AT_WORK_SQL = """
     SELECT EXISTS (
         SELECT FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = 'superapp worker' AND state <> 'idle'
+        WHERE datname = current_database() AND application_name = 'superapp worker' AND state IS DISTINCT FROM 'idle'
     )
 """
 
@@ -34,10 +33,11 @@ class WorkStalled(RuntimeError):
 
 
 class Workers:
-    """Running workers. `peak_memory_mb` is known once they have ended."""
+    """Running workers of the database at `url`. `peak_memory_mb` is known once they have ended."""
 
-    def __init__(self, queue: str) -> None:
+    def __init__(self, queue: str, url: str) -> None:
         self.queue = queue
+        self.url = url
         self.peak_memory_mb = 0.0
 
     def ring(self, task: str, *, times: int = 1, **arguments: str | int) -> None:
@@ -52,32 +52,40 @@ class Workers:
         changed takes a core away from those who change them, and the limit is watched by nobody. Raises WorkStalled after
         ten minutes.
         """
-        started = time.perf_counter()
-        self.ring(task, times=times)
-        rung = started
-        connection.ensure_connection()
-        # Past Django psycopg prepares what is asked again: planned anew each time, the look took a fifth of a core.
-        watching = psycopg.Cursor(connection.connection)
-        while _are_at_work(watching) or not done():
-            now = time.perf_counter()
-            if now - started > DEADLINE_SECONDS:
-                raise WorkStalled(f"{task} was not finished after {DEADLINE_SECONDS:.0f} seconds.")
-            if now - rung > SWEEP_SECONDS:
-                self.ring(task, times=times)
-                rung = now
-            time.sleep(LOOK_SECONDS)
-        return time.perf_counter() - started
+        with self.watching() as are_at_work:
+            started = time.perf_counter()
+            self.ring(task, times=times)
+            rung = started
+            while are_at_work() or not done():
+                now = time.perf_counter()
+                if now - started > DEADLINE_SECONDS:
+                    raise WorkStalled(f"{task} was not finished after {DEADLINE_SECONDS:.0f} seconds.")
+                if now - rung > SWEEP_SECONDS:
+                    self.ring(task, times=times)
+                    rung = now
+                time.sleep(LOOK_SECONDS)
+            return time.perf_counter() - started
 
+    @contextmanager
+    def watching(self) -> Iterator[Callable[[], bool]]:
+        """Yields what tells whether a worker's session is at work.
 
-def _are_at_work(watching: psycopg.Cursor[tuple[bool]]) -> bool:
-    row = watching.execute(_AT_WORK_SQL).fetchone()
-    return row is not None and row[0]
+        It asks as the role that has connected, as the workers have: the site's own may not see what another's session does.
+        Its statement is prepared: planned anew every few milliseconds it would take a fifth of a core.
+        """
+        with psycopg.connect(self.url, autocommit=True) as session:
+
+            def are_at_work() -> bool:
+                row = session.execute(_AT_WORK_SQL, prepare=True).fetchone()
+                return row is not None and bool(row[0])
+
+            yield are_at_work
 
 
 @contextmanager
 def celery_workers(count: int, *, url: str) -> Iterator[Workers]:
     """So many worker processes on the database at `url`; ended, and their queue removed, when the block ends."""
-    workers = Workers(queue=f"superapp-benchmark-{os.getpid()}-{count}")
+    workers = Workers(queue=f"superapp-benchmark-{os.getpid()}-{count}", url=url)
     process = subprocess.Popen(
         worker_command(processes=count),
         env=os.environ | _environment(workers.queue, url),
