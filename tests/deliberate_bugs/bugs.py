@@ -241,8 +241,8 @@ GUARDS = (
         name="reversal-without-a-second-person",
         breaks="The database refuses a reversal that no second person approved.",
         file="wallet/sql/reversal_approval.sql",
-        was="          AND r.state = 'approved' AND r.decided_by_id <> r.requested_by_id\n",
-        becomes="",
+        was=" AND r.reversal_id = NEW.id\n          AND r.state = 'approved' AND r.decided_by_id <> r.requested_by_id\n",
+        becomes="\n",
         tests=("tests/wallet/test_reversals.py",),
     ),
     Bug(
@@ -250,7 +250,7 @@ GUARDS = (
         breaks="An account whose case is open stays frozen, whoever says otherwise.",
         file="wallet/sql/freeze_lifting.sql",
         was="WHEN (OLD.frozen AND NOT NEW.frozen)",
-        becomes="WHEN (NEW.frozen AND NOT OLD.frozen)",
+        becomes="WHEN (false)",
         tests=("tests/wallet/test_freezes.py",),
     ),
     Bug(

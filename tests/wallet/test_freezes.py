@@ -1,15 +1,17 @@
 """A frozen account takes money in and lets none out; it is frozen by what verification finds, and lifted by a person."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from superapp.errors import NotFound
 from superapp.ids import uuid7
 from tests import factories
 from tests.many import at_once
+from tests.owners_hand import the_owners_hand
 from tests.picture import nothing_changes
 from tests.wallet.ledger_world import World, a_ledger, balance
 from wallet import flows, freezes, ledger
@@ -174,3 +176,47 @@ def test_verifications_at_once_open_one_case(committed_db: None) -> None:
     opened = at_once([lambda: freezes.freeze([suspicion(f"account {world.wallets[0]}")])] * 8)
 
     assert sorted(len(cases) if isinstance(cases, list) else -1 for cases in opened) == [0] * 7 + [1]
+
+
+def _and_end(change: Callable[[], object]) -> None:
+    """The change as a transaction of its own would come to its end with it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        change()
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_the_database_keeps_an_account_frozen_until_its_case_is_lifted(db: None) -> None:
+    world = a_ledger(balances=["100.00"])
+    case = a_frozen_wallet(world)
+    thaw = Account.objects.filter(pk=world.wallets[0]).update
+
+    with pytest.raises(IntegrityError, match="is frozen while its case is open"), nothing_changes():
+        _and_end(lambda: thaw(frozen=False))
+    _and_end(lambda: freezes.lift(case_id=case.pk, by=factories.an_operator(), reason="Looked into."))
+
+    assert not Account.objects.get(pk=world.wallets[0]).frozen
+
+
+def test_the_database_keeps_what_was_found_and_who_lifted_it(db: None) -> None:
+    world = a_ledger(balances=["100.00"])
+    case, operator = a_frozen_wallet(world), factories.an_operator()
+    rows = AccountFreeze.objects.filter(pk=case.pk)
+
+    with pytest.raises(DatabaseError, match="permission denied"):
+        _and_end(lambda: rows.update(finding="Nothing."))
+    with (
+        pytest.raises(DatabaseError, match="otherwise stays as it was opened"),
+        transaction.atomic(),
+        the_owners_hand(),
+    ):
+        rows.update(finding="Nothing.")
+    freezes.lift(case_id=case.pk, by=operator, reason="Looked into.")
+    with pytest.raises(DatabaseError, match="is lifted once"):
+        _and_end(lambda: rows.update(lift_reason="Another."))
+    with pytest.raises(IntegrityError, match="opened before it is lifted"):
+        _and_end(lambda: AccountFreeze.objects.bulk_create([_lifted_at_birth(rows.get())]))
+
+
+def _lifted_at_birth(case: AccountFreeze) -> AccountFreeze:
+    case.pk = uuid7()
+    return case
