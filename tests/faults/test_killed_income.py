@@ -1,13 +1,14 @@
-"""Workers killed with kill -9 in the middle of a fund's income: every holder is paid once, as if nothing had happened.
+"""Workers, or PostgreSQL, killed with kill -9 in the middle of a fund's income: all are paid once, as if nothing had happened.
 
-A gate, which is a trigger that waits for a lock of the test's, keeps the workers where they are to be killed: they have counted
-or posted a batch and not committed it. What becomes of the ledger is compared, posting by posting, with what one process makes
-of the same data when nobody disturbs it.
+A gate (`tests.faults.gate`) keeps the workers where they are to be killed: they have counted or posted a batch and not
+committed it. What becomes of the ledger is compared, posting by posting, with what one process makes of the same data when
+nobody disturbs it.
 """
 
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import zip_longest
@@ -15,10 +16,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 import psycopg
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
+from pytest_django import DjangoDbBlocker
 
+from config.engines import Home, lifetime
+from config.engines.lifetime import Needed
 from funds import catalogue, income, order_sets
 from funds.flows import SUBSCRIPTION_PLACED
 from funds.models import Fund, FundOrder
@@ -26,21 +32,23 @@ from superapp import clock, policies
 from superapp.ids import uuid7
 from superapp.models import Run, RunBatch
 from tests import factories
-from tests.databases import TestDatabase, cloned
+from tests.databases import TestDatabase, cloned, led_to
+from tests.faults import gate
 from tests.funds import scenes
 from tests.many import at_once
 from tests.site import Site, a_site
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from wallet import accounts, flows
 from wallet.ledger import Leg, Plan, post
 from wallet.models import Account, Posting
 
-HOLDERS, BATCH = 20_000, 1_000
+HOLDERS, BATCH = 2_000, 100
+HALF = HOLDERS // BATCH // 2
+ONE_DAY = {"2013-07-02": "1.5461"}
+POSTGRES = Needed(postgres=True, valkey=False)
 LEAVERS, LEAVERS_CASH = 3, "1000.07"
-GATE = 0x6A7E
-"""Number of the advisory lock that keeps a gate shut."""
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.processes
 
 PEOPLE_SQL = """
     INSERT INTO superapp_user (id, phone, password, is_superuser, pending_phone, display_name, findable_by_phone, is_active,
@@ -54,12 +62,12 @@ ACCOUNTS_SQL = """
     SELECT u.id, u.id, 'fund', %(shares)s, '', 0, false, 0, 0, 0, 0, false, %(now)s
     FROM superapp_user u WHERE u.display_name LIKE 'holder %%'
 """
-# Each amount comes twice, so that equal fractions are decided by the account's id.
+# Many an amount comes twice, so that equal fractions are decided by the account's id.
 ORDERS_SQL = """
     INSERT INTO funds_fundorder (id, fund_id, owner_id, side, state, whole, amount, placed_at, trade_day, effective_day,
                                  cash_account_id, share_account_id, placed_entry_id)
-    SELECT uuidv7(), %(fund)s, a.owner_id, 'subscribe', 'placed', false, 1 + (n * 7919 %% 15000) * 0.02, %(now)s,
-           '2013-07-01', '2013-07-02', %(payer)s, a.id, %(entry)s
+    SELECT uuidv7(), %(fund)s, a.owner_id, 'subscribe', 'placed', false, 1 + (n * 7919 %% (%(holders)s * 3 / 4)) * 0.02,
+           %(now)s, '2013-07-01', '2013-07-02', %(payer)s, a.id, %(entry)s
     FROM generate_series(1, %(holders)s) n JOIN wallet_account a ON a.id = lpad(to_hex(n), 32, '0')::uuid
     RETURNING amount
 """
@@ -124,32 +132,12 @@ def _sweep_orders() -> None:
         pass
 
 
-@contextmanager
-def _a_gate(database: TestDatabase, *, state: RunBatch.State) -> Iterator[psycopg.Connection[Any]]:
-    """Until the end of the block batches from the middle of a run on come to that state, but not to their commit."""
-    with psycopg.connect(database.url, autocommit=True) as keeper:
-        keeper.execute("SELECT pg_advisory_lock(%s)", [GATE])
-        keeper.execute(
-            f"""
-            CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
-                BEGIN PERFORM pg_advisory_xact_lock_shared({GATE}); RETURN NEW; END $$;
-            CREATE TRIGGER gate BEFORE UPDATE OF state ON superapp_runbatch FOR EACH ROW
-                WHEN (NEW.state = '{state.value}' AND NEW.position >= {HOLDERS // BATCH // 2}) EXECUTE FUNCTION wait_at_gate()
-            """
-        )
-        yield keeper
-        keeper.execute("SELECT pg_advisory_unlock(%s)", [GATE])
-        keeper.execute("DROP TRIGGER gate ON superapp_runbatch; DROP FUNCTION wait_at_gate()")
-
-
-def _kill_both_at_the_gate(site: Site, state: RunBatch.State) -> None:
-    waiting = "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = %s"
-    with _a_gate(site.database, state=state) as keeper:
-        site.start_worker("one", processes=1)
-        site.start_worker("two", processes=1)
-        wait_until(lambda: _one(keeper, waiting, GATE), 90, what=f"two batches about to be {state}")
-        site.kill("one", "two")
-    wait_until(lambda: _nobody_is_connected(site.database), what="the end of the killed workers' sessions")
+def _middle(state: RunBatch.State) -> str:
+    """A gate for batches from the middle of the run on: they come to that state, but not to their commit."""
+    return (
+        "BEFORE UPDATE OF state ON superapp_runbatch FOR EACH ROW"
+        f" WHEN (NEW.state = '{state.value}' AND NEW.position >= {HALF})"
+    )
 
 
 def _kill_between_batches(site: Site) -> None:
@@ -158,22 +146,9 @@ def _kill_between_batches(site: Site) -> None:
     with psycopg.connect(site.database.url) as keeper:
         keeper.execute("SELECT FROM superapp_runbatch WHERE position >= %s FOR UPDATE", [kept])
         site.start_worker("one", processes=2)
-        wait_until(lambda: _batches(RunBatch.State.POSTED) == kept, 90, what="every batch but those kept back")
+        wait_until(lambda: _batches(RunBatch.State.POSTED) == kept, what="every batch but those kept back")
         site.kill("one")
-    wait_until(lambda: _nobody_is_connected(site.database), what="the end of the killed workers' sessions")
-
-
-def _one(session: "psycopg.Connection[Any]", statement: str, *values: object) -> Any:
-    row = session.execute(statement, values).fetchone()
-    assert row is not None
-    return row[0]
-
-
-def _nobody_is_connected(database: TestDatabase) -> bool:
-    connection.close()
-    others = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    with psycopg.connect(database.url, autocommit=True) as session:
-        return bool(_one(session, f"{others} AND backend_type = 'client backend'"))
+    gate.wait_until_gone(site.database)
 
 
 def _batches(*states: RunBatch.State) -> int:
@@ -184,8 +159,18 @@ def _incomes() -> int:
     return Posting.objects.filter(subject__in=Run.objects.values("pk"), account__kind=flows.FUND.code).count()
 
 
+_of_one_process: dict[str, list[tuple[Any, ...]]] = {}
+
+
 def _undisturbed(figures: Mapping[str, str], **size: int) -> list[tuple[Any, ...]]:
-    """What one process, alone, makes of the same data."""
+    """What one process, alone, makes of the same data; made once for all tests of the same."""
+    asked = repr((figures, size))
+    if asked not in _of_one_process:
+        _of_one_process[asked] = _make_undisturbed(figures, **size)
+    return _of_one_process[asked]
+
+
+def _make_undisturbed(figures: Mapping[str, str], **size: int) -> list[tuple[Any, ...]]:
     with cloned():
         fund = _a_fund_with_days_to_pay(figures, **size)
         clock.forget()
@@ -209,35 +194,87 @@ def _ended_as(undisturbed: list[tuple[Any, ...]]) -> None:
 def test_workers_killed_while_counting_posting_and_between_batches_pay_everyone_once(
     committed_db: TestDatabase, tmp_path: Path
 ) -> None:
-    figures = {"2013-07-02": "1.5461"}
-    fund = _a_fund_with_days_to_pay(figures)
-    half = HOLDERS // BATCH // 2
+    fund = _a_fund_with_days_to_pay(ONE_DAY)
 
     with a_site(committed_db, tmp_path) as site:
         site.start_beat()
-        _kill_both_at_the_gate(site, RunBatch.State.COUNTED)
+        gate.kill_two_workers_at(site, _middle(RunBatch.State.COUNTED))
         # A worker counts several batches in one transaction: those beside one that lies behind the gate are not counted.
-        assert 0 < _batches(RunBatch.State.COUNTED) <= half
-        _kill_both_at_the_gate(site, RunBatch.State.POSTED)
-        assert _batches(RunBatch.State.POSTED) == half
-        assert 0 < _incomes() <= half * BATCH
+        assert 0 < _batches(RunBatch.State.COUNTED) <= HALF
+        gate.kill_two_workers_at(site, _middle(RunBatch.State.POSTED))
+        assert _batches(RunBatch.State.POSTED) == HALF
+        assert 0 < _incomes() <= HALF * BATCH
         _kill_between_batches(site)
         assert not scenes.is_paid(fund, "2013-07-02")
         site.start_worker("one", processes=2)
-        wait_until(lambda: scenes.is_paid(fund, "2013-07-02"), 90, what="the income of the day")
+        wait_until(lambda: scenes.is_paid(fund, "2013-07-02"), what="the income of the day")
         said = site.log("one") + site.log("two")
 
     assert Run.objects.count() == 1
     assert FundOrder.objects.filter(follows__isnull=False).count() == LEAVERS
-    _ended_as(_undisturbed(figures))
+    _ended_as(_undisturbed(ONE_DAY))
     assert not re.search("Traceback", said)
+
+
+@pytest.fixture
+def own_postgres(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Home]:
+    """A PostgreSQL that nobody else uses, migrated; this process's default connection leads there."""
+    folder = Path(tempfile.mkdtemp(prefix="income-"))
+    folder.chmod(0o755)
+    home = Home(folder / "l")
+    try:
+        lifetime.ensure_running(home, POSTGRES)
+        with django_db_blocker.unblock(), led_to(home.database_url()):
+            call_command("migrate", verbosity=0, interactive=False)
+            yield home
+    finally:
+        lifetime.stop(home)
+        lifetime.leave(home)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kill_postgres(home: Home) -> None:
+    postmaster = psutil.Process(int((home.data / "postmaster.pid").read_text().split()[0]))
+    postmaster.kill()
+    postmaster.wait(PATIENCE_SECONDS)
+    connection.close()
+
+
+def test_postgres_killed_while_its_workers_count_and_while_they_post_pays_everyone_once(
+    own_postgres: Home, tmp_path: Path
+) -> None:
+    fund = _a_fund_with_days_to_pay(ONE_DAY)
+    database = TestDatabase(name="superapp", url=own_postgres.database_url())
+
+    with a_site(database, tmp_path) as site:
+        site.start_beat()
+        with gate.two_workers_at(site, _middle(RunBatch.State.COUNTED)) as keeper:
+            site.kill("one", "two")
+            _kill_postgres(own_postgres)
+            keeper.close()
+        lifetime.ensure_running(own_postgres, POSTGRES)
+        gate.remove(database)
+        assert 0 < _batches(RunBatch.State.COUNTED) <= HALF
+        with gate.two_workers_at(site, _middle(RunBatch.State.POSTED)) as keeper:
+            assert _batches(RunBatch.State.POSTED) == HALF
+            _kill_postgres(own_postgres)
+            keeper.close()
+        lifetime.ensure_running(own_postgres, POSTGRES)  # and the workers go on by themselves
+        wait_until(lambda: scenes.is_paid(fund, "2013-07-02"), what="the income of the day")
+        assert [site.processes[name].poll() for name in ("one", "two")] == [None, None]
+        gate.remove(database)
+
+    assert Run.objects.count() == 1
+    with led_to(None):
+        undisturbed = _undisturbed(ONE_DAY)
+    _ended_as(undisturbed)
 
 
 def test_three_days_missed_are_caught_up_once_by_two_beats_and_many_starters(
     committed_db: TestDatabase, tmp_path: Path
 ) -> None:
     figures = {"2013-07-02": "1.5461", "2013-07-03": "1.4670", "2013-07-04": "-0.3223"}
-    size = {"holders": 3_000, "batch": 400}
+    size = {"holders": 1_500, "batch": 200}
     fund = _a_fund_with_days_to_pay(figures, **size)
 
     with a_site(committed_db, tmp_path) as site:
@@ -246,7 +283,7 @@ def test_three_days_missed_are_caught_up_once_by_two_beats_and_many_starters(
         site.start_worker("one", processes=2)
         clock.forget()
         started = at_once([income.open_due_runs] * 4)
-        wait_until(lambda: scenes.is_paid(fund, "2013-07-04"), 90, what="the income of the last day")
+        wait_until(lambda: scenes.is_paid(fund, "2013-07-04"), what="the income of the last day")
         said = site.log("one") + site.log("beat") + site.log("second beat")
 
     assert not [one for one in started if isinstance(one, Exception)]
