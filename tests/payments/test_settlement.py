@@ -15,7 +15,9 @@ from superapp import clock
 from superapp.models import User
 from tests.factories import a_payer, a_person, a_transfer
 from tests.many import at_once
+from tests.owners_hand import the_owners_hand
 from tests.picture import assert_ledger_is_sound, nothing_changes
+from tests.waiting import PATIENCE_SECONDS
 from wallet.errors import LedgerFault
 from wallet.models import Account, JournalEntry, Posting
 
@@ -137,7 +139,8 @@ def test_a_due_transfer_that_no_account_in_transit_covers_stops_its_set_and_is_n
     sender, recipient = a_payer("100.00"), a_payer("0")
     a_transfer(sender, recipient)
     a_transfer(sender, recipient)
-    Transfer.objects.filter(id=Transfer.objects.earliest("id").id).update(currency="USD")
+    with the_owners_hand():
+        Transfer.objects.filter(id=Transfer.objects.earliest("id").id).update(currency="USD")
     with nothing_changes(), pytest.raises(LedgerFault, match="taken from is no folded one"):
         settlement.settle_everything_due()
 
@@ -210,10 +213,10 @@ def test_a_row_that_another_worker_has_claimed_is_passed_over(committed_db: obje
         with transaction.atomic():
             assert len(Transfer.objects.select_for_update()) == 1
             claimed.set()
-            finish.wait(timeout=30)
+            finish.wait(PATIENCE_SECONDS)
 
     def meanwhile() -> settlement.Settled:
-        claimed.wait(timeout=30)
+        claimed.wait(PATIENCE_SECONDS)
         try:
             return settlement.settle_due()
         finally:

@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from superapp import clock, installation
 from superapp.errors import ClockCannotTravel
 from superapp.models import Installation
+from tests.owners_hand import the_owners_hand
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
@@ -115,7 +116,8 @@ def test_in_production_the_clock_stands_where_time_stands_and_asks_nobody(
 
 
 def test_a_database_that_is_not_a_sandboxs_does_not_travel() -> None:
-    Installation.objects.update(mode="production", clock_offset=None)
+    with the_owners_hand():
+        Installation.objects.update(mode="production", clock_offset=None)
     with pytest.raises(ClockCannotTravel, match="not a sandbox"):
         clock.travel(NEW_YEAR)
 

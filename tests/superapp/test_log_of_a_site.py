@@ -20,6 +20,7 @@ from superapp.graphql.relay import node_id
 from superapp.models import Installation
 from tests.databases import cloned
 from tests.factories import a_payer, a_person, session_token_for
+from tests.owners_hand import the_owners_hand
 from tests.site import Site, a_site, answered
 from tests.waiting import wait_until
 
@@ -92,7 +93,8 @@ def world(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytes
     with django_db_blocker.unblock(), cloned() as database:
         payer = a_payer("100.00", pin=PIN, phone=PHONE, password=PASSWORD)
         payee = a_person("Wu Jing", phone=OTHER_PHONE, handle=HANDLE)
-        Installation.objects.update(mode="production", clock_offset=None)
+        with the_owners_hand():
+            Installation.objects.update(mode="production", clock_offset=None)
         with a_site(database, folder) as site:
             site.environment |= _as_in_production(folder)
             site.start_web()

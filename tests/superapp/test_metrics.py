@@ -15,6 +15,7 @@ from prometheus_client.samples import Sample
 from superapp import clock, counters, faults, metric_files, metrics, outbox, runs
 from superapp.models import OutboxEvent, Run
 from tests.databases import CHECKOUT, TestDatabase
+from tests.owners_hand import the_owners_hand
 from tests.waiting import PATIENCE_SECONDS
 
 TOPIC = "test.metered"
@@ -73,7 +74,8 @@ def test_an_event_that_fails_is_seen_although_it_is_put_off() -> None:
     now = clock.now()
     with clock.stopped_at(now):
         outbox.emit(TOPIC, {"fail": "yes"})
-        OutboxEvent.objects.update(created_at=now - timedelta(hours=1))
+        with the_owners_hand():
+            OutboxEvent.objects.update(created_at=now - timedelta(hours=1))
         tried = figures().get("superapp_outbox_deliveries_total", {}).get(("failed", TOPIC), 0)
         assert outbox.deliver_due() == 1
         after = figures()
