@@ -3,12 +3,14 @@
 import json
 from datetime import date, datetime
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from django.core.management import call_command
 
 from superapp import clock
 from superapp.models import Run
@@ -72,10 +74,11 @@ def _a_person_with_money(client: Client, *, phone: str, name: str, handle: str, 
 
 def test_two_people_sign_up_pay_each_other_and_earn_in_a_fund(committed_db: TestDatabase, tmp_path: Path) -> None:
     with a_site(committed_db, tmp_path) as site:
-        site.manage("seed")
-        site.start_web()
+        call_command("seed", stdout=StringIO())
+        site.begin_web()
         site.start_worker()
         site.start_beat()
+        site.wait_for_web()
         wait_until(lambda: httpx.get(f"{site.url}/readyz").is_success, what="/readyz")
 
         # Two people, each with a wallet, a PIN and money from the bank.
@@ -115,7 +118,7 @@ def test_two_people_sign_up_pay_each_other_and_earn_in_a_fund(committed_db: Test
         wait_until(lambda: _shares(ann) == "10001.46", what="the first day's income by a worker")
 
         # The rest of the ten days, with the workers still about; then all of it is given back.
-        site.manage("travel", "--to", "2013-07-13")
+        call_command("travel", to="2013-07-13", patience=600.0, stdout=StringIO())
         points = ann.ask(INCOME, **{"from": "2013-07-01", "to": "2013-07-12"})["viewer"]["income"]
         assert [
             (point["day"], point["amount"]["amount"]) for point in points if point["amount"]["amount"] != "0.00"
@@ -125,7 +128,7 @@ def test_two_people_sign_up_pay_each_other_and_earn_in_a_fund(committed_db: Test
             "redeemFund", "tradeDay leaveDay lastIncomeDay", fund="HARVEST", all=True, idempotencyKey=str(uuid4())
         )
         assert (out["tradeDay"], out["leaveDay"], out["lastIncomeDay"]) == ("2013-07-15", "2013-07-16", "2013-07-15")
-        site.manage("travel", "--to", "2013-07-16T12:00")
+        call_command("travel", to="2013-07-16T12:00", patience=600.0, stdout=StringIO())
 
         # Every cent is back in the wallet, with the income of the last days, and the ledger agrees with itself.
         income = sum(
@@ -136,7 +139,9 @@ def test_two_people_sign_up_pay_each_other_and_earn_in_a_fund(committed_db: Test
         wait_until(lambda: Decimal(_available(ann)) == Decimal("19876.55") + income, what="the cash in the wallet")
         assert _shares(ann) == "0.00"
         assert _paid_through() == date(2013, 7, 15)
-        checked = json.loads(site.manage("verify_ledger", "--json").stdout)
+        said = StringIO()
+        call_command("verify_ledger", "--json", stdout=said)
+        checked = json.loads(said.getvalue())
         assert (checked["ok"], checked["findings"]) == (True, [])
         for name in ("web", "worker", "beat"):
             assert "Traceback" not in site.log(name)
