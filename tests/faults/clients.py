@@ -116,7 +116,7 @@ class Client:
     def resolve(self) -> None:
         """Sends every request again whose outcome is not known, until it is."""
         for request in self.unknown:
-            wait_until(lambda request=request: self.ask(request)[0] != "unknown", 60, what=f"an answer to {request}")  # type: ignore[misc]
+            wait_until(lambda request=request: self.ask(request)[0] != "unknown", what=f"an answer to {request}")  # type: ignore[misc]
             with self.clients.lock:
                 self.clients.figures["resolved"] += 1
         self.unknown.clear()
@@ -170,6 +170,16 @@ class ByHand:
     def send(self) -> tuple[str, str]:
         """(outcome, id or code or why it is not known)."""
         return self.client.ask(self.request)
+
+    def send_until(
+        self, answered: Callable[[tuple[str, str]], bool] = lambda told: told[0] != "unknown"
+    ) -> tuple[str, str]:
+        """The first answer that will do: a busy machine may take longer for another than a request may last."""
+
+        def told() -> tuple[str, str] | None:
+            return found if answered(found := self.send()) else None
+
+        return wait_until(told, what=f"an answer to {self.request}")
 
 
 class Clients:

@@ -27,10 +27,9 @@ def test_a_retry_after_a_lost_answer_returns_the_first_result(rig: Rig, busy: Bu
     with busy(0) as clients:
         request = clients.by_hand(key, by=10, to=11, amount="0.01")
         rig.proxy.lose_answers(1, words=MONEY)
-        lost = request.send()
-        assert rig.proxy.orders.cut == 1
+        lost = request.send_until(lambda _: rig.proxy.orders.cut == 1)
         assert _effects(rig, key) == 1
-        first, second = request.send(), request.send()
+        first, second = request.send_until(), request.send_until()
 
     assert lost == ("unknown", "UNAVAILABLE")
     assert first == second
@@ -43,10 +42,9 @@ def test_a_retry_after_a_lost_commit_is_the_first_effect(rig: Rig, busy: Busy) -
     with busy(0) as clients:
         request = clients.by_hand(key, by=10, to=11, amount="0.01")
         rig.proxy.lose_commits(1, words=MONEY)
-        lost = request.send()
-        assert rig.proxy.orders.cut == 1
+        lost = request.send_until(lambda _: rig.proxy.orders.cut == 1)
         assert _effects(rig, key) == 0
-        first = request.send()
+        first = request.send_until()
 
     assert lost == ("unknown", "UNAVAILABLE")
     assert first[0] == "done"

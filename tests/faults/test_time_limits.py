@@ -98,7 +98,7 @@ def test_a_lock_that_is_not_given_up_is_unavailable_soon(rig: Rig, busy: Busy, w
             waited = time.monotonic() - began
             assert _transfers(rig) == before
         figures.note(f"locked: {what}: UNAVAILABLE after", waited, "s")
-        assert request.send()[0] == "done"
+        assert request.send_until()[0] == "done"
 
     assert told == ("unknown", "UNAVAILABLE"), "and not that nobody answered while the client was ready to wait"
     assert _transfers(rig) == before + 1
@@ -115,7 +115,7 @@ def test_a_slow_statement_or_no_connection_is_unavailable_soon(rig: Rig, busy: B
             waited = time.monotonic() - began
         figures.note(f"{hindrance.__name__.strip('_')}: UNAVAILABLE after", waited, "s")  # type: ignore[attr-defined]
         assert _transfers(rig) == before
-        assert request.send()[0] == "done"
+        assert request.send_until()[0] == "done"
 
     assert told == ("unknown", "UNAVAILABLE"), "and not that nobody answered while the client was ready to wait"
 
@@ -133,6 +133,6 @@ def test_a_session_that_idles_in_its_transaction_is_ended_with_all_it_held(rig: 
         assert _transfers(rig) == before
         rig.proxy.heal()
         assert told.result(PATIENCE_SECONDS)[0] == "unknown"
-        assert request.send()[0] == "done"
+        assert request.send_until()[0] == "done"
 
     assert _transfers(rig) == before + 1
