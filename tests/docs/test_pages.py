@@ -14,6 +14,10 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglo
 TRIED_BY = {"README.md": "test_readme.py", "docs/sign-in.md": "test_sign_in.py"}
 """The test that runs a page's console blocks. A page that gets some is entered here."""
 
+DRILLED = {"sh", "ini"}
+"""An operator's commands and settings, which `tests/faults/backups.py` reads from their page and carries out."""
+DRILLED_PAGE = "docs/operations.md"
+
 SHOWN = {"json", "text", "python", "sql"}
 """What is shown and not typed into a terminal: answers, layouts, excerpts of code."""
 
@@ -34,16 +38,19 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_blocks_are_marked_and_queries_fit_the_schema(page: Path) -> None:
     for kind, text in BLOCK.findall(page.read_text()):
-        assert kind in {"console", "graphql", *SHOWN}, f"a block of kind {kind!r}"
+        assert kind in {"console", "graphql", *SHOWN, *DRILLED}, f"a block of kind {kind!r}"
         if kind == "graphql":
             assert validate(config.schema.schema._schema, parse(text)) == []
         if kind == "console":
             assert name(page) in TRIED_BY, "commands that no test runs"
+        if kind in DRILLED:
+            assert name(page) == DRILLED_PAGE, "commands that no drill carries out"
 
 
 def test_pages_with_commands_are_read_by_their_test() -> None:
     for page, test in TRIED_BY.items():
         assert Path(page).name in (Path(__file__).parent / test).read_text()
+    assert Path(DRILLED_PAGE).name in (ROOT / "tests/faults/backups.py").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -130,7 +130,7 @@ def test_what_is_no_pair_of_its_flow_is_a_fault_in_the_words_of_the_locked_way()
     world, dollars = a_ledger(balances=["10.00"]), a_ledger(balances=["10.00"], currency="USD")
     wallet = Account.objects.get(pk=world.wallets[0])
     other = Account.objects.create(
-        owner=wallet.owner, kind=flows.FUND.code, asset=wallet.asset, balance=10, created_at=clock.now()
+        owner=wallet.owner, kind=flows.FUND.code, asset=wallet.asset, balance=Decimal(10), created_at=clock.now()
     )
     before = everything()
     for legs, why in [
