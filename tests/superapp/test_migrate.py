@@ -23,9 +23,9 @@ def test_a_migration_that_gave_up_with_half_an_index_goes_on_when_it_is_run_agai
 ) -> None:
     call_command("migrate", "payments", "0002", verbosity=0)
     assert _index_is_valid() is None
-    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "50ms")
 
-    with psycopg.connect(committed_db.url) as somebody:
+    with monkeypatch.context() as hurried, psycopg.connect(committed_db.url) as somebody:
+        hurried.setattr(migrate, "LOCK_TIMEOUT", "50ms")
         somebody.execute("INSERT INTO payments_transfer SELECT * FROM payments_transfer WHERE false")
         for _ in range(2):
             with pytest.raises(CommandError, match="run migrate again"):
