@@ -8,6 +8,8 @@ the recipient's wallet, is opened inside.
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import DEFAULT_DB_ALIAS
+
 from payments.errors import CannotPayYourself, PayeeNotFound
 from payments.payees import Payee
 from superapp import people
@@ -75,11 +77,16 @@ def read(*, sender_id: UUID, to: Payee, currency: str) -> Parties:
     return Parties(
         sender_id=sender_id,
         currency=currency,
-        recipient=User(id=found, display_name=display_name, handle=handle) if payable and not hidden else None,
+        recipient=_person(found, display_name, handle) if payable and not hidden else None,
         source_id=source_id,
         target_id=target_id,
         thread_id=thread_id,
     )
+
+
+def _person(*columns: object) -> User:
+    """Who is paid, as far as they were read; made as the ORM makes what it reads, without defaults for all the rest."""
+    return User.from_db(DEFAULT_DB_ALIAS, ("id", "display_name", "handle"), columns)
 
 
 def _named(to: Payee) -> tuple[str, str | None]:

@@ -10,7 +10,7 @@ Without a PIN a payment passes only as a small one (`wallet.small_payments`).
 
 Locks, in order: the idempotency key, the PIN's row when no PIN came, the pair's thread when it is new, the recipient's wallet
 when it is new, then one row: the sender's wallet. Round trips of a payment between people who have paid each other before:
-the parties, BEGIN, key, small payment, lock, postings, transfer, COMMIT; with a PIN the look for the key and the PIN's own two
+the parties, BEGIN, key, small payment, postings, transfer, COMMIT; with a PIN the look for the key and the PIN's own two
 come first.
 """
 
@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
+
+from django.db import DEFAULT_DB_ALIAS
 
 from payments import parties
 from payments.errors import NoteTooLong
@@ -45,10 +47,13 @@ SETTLE_TASK = "payments.settle_due"
 
 _INSERT_SQL = """
     INSERT INTO payments_transfer (id, thread_id, sender_id, recipient_id, sender_account_id, recipient_account_id, amount,
-                                   currency, note, state, return_reason, authorised_at, due_at, sent_entry_id)
-    VALUES (%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::numeric, %s::text, %s::text, %s::text, '',
-            %s::timestamptz, %s::timestamptz, %s::uuid)
+                                   currency, note, state, return_reason, authorised_at, due_at, ended_at, sent_entry_id)
+    VALUES (%s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::numeric, %s::text, %s::text, %s::text, %s::text,
+            %s::timestamptz, %s::timestamptz, %s::timestamptz, %s::uuid)
 """
+"""In the order of the model's fields, so that the row need not be read to be known."""
+
+_COLUMNS = tuple(field.attname for field in Transfer._meta.concrete_fields)
 
 State = Transfer.State
 
@@ -180,27 +185,12 @@ class _Sending:
         in_transit = system_account(IN_TRANSIT, currency_asset(self.currency))
         legs = [Leg(source_id, -self.amount), Leg(in_transit, self.amount)]
         entry = post(Plan(kind=TRANSFER_SENT, subject=self.transfer_id, legs=legs))[0]
-        row = Transfer(
-            id=self.transfer_id,
-            thread_id=thread_id,
-            sender_id=self.sender_id,
-            recipient=recipient,
-            sender_account_id=source_id,
-            recipient_account_id=target_id,
-            amount=self.amount,
-            currency=self.currency,
-            note=self.note,
-            authorised_at=entry.recorded_at,
-            due_at=entry.recorded_at,
-            sent_entry_id=entry.entry_id,
-        )
-        run(
-            _INSERT_SQL,
-            (
-                row.id, row.thread_id, row.sender_id, row.recipient_id, row.sender_account_id, row.recipient_account_id,
-                row.amount, row.currency, row.note, State.AUTHORISED.value, row.authorised_at, row.due_at, row.sent_entry_id,
-            ),
-            answers=False,
+        written = (
+            self.transfer_id, thread_id, self.sender_id, recipient.pk, source_id, target_id, self.amount, self.currency,
+            self.note, State.AUTHORISED.value, "", entry.recorded_at, entry.recorded_at, None, entry.entry_id,
         )  # fmt: skip
+        run(_INSERT_SQL, written, answers=False)
+        row = Transfer.from_db(DEFAULT_DB_ALIAS, _COLUMNS, (*written, None, None))
+        row.recipient = recipient
         self.written = row
         doorbell.ring(SETTLE_TASK)
