@@ -4,10 +4,14 @@ An address is logged as its route, never as it was typed: a query string may hol
 sign-in pages take a one-time key in their path.
 """
 
+import logging
+import uuid
 from typing import Any
 
+import structlog
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
+from django_structlog.app_settings import app_settings
 from django_structlog.middlewares import RequestMiddleware
 
 from superapp.counters import RESPONSES
@@ -31,13 +35,36 @@ def count(path: str, status: int) -> None:
     RESPONSES.labels(AREAS.get(path.strip("/").split("/")[0], "other"), str(status)).inc()
 
 
+_LOGGER = "django_structlog.middlewares.request"
+"""The library's, under whose name its lines are known."""
+
+_lines = structlog.get_logger(_LOGGER)
+_known = logging.getLogger(_LOGGER)
+
+
 class RequestLog(RequestMiddleware):
     """Binds a request id to every log line of a request, and writes and counts one line when it is done."""
 
+    def prepare(self, request: HttpRequest) -> None:
+        """Binds a fresh id, as the library does, and leaves out its line of a request's beginning where nobody would see it."""
+        if _known.isEnabledFor(app_settings.STATUS_START_LOG_LEVEL):
+            super().prepare(request)
+        else:
+            structlog.contextvars.bind_contextvars(request_id=str(uuid.uuid4()))
+
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
-        """Writes and counts."""
+        """Writes and counts. A failed view's line and a streamed answer's are the library's affair."""
         count(request.path_info, response.status_code)
-        super().handle_response(request, response)
+        if response.streaming or hasattr(request, "_raised_exception"):
+            super().handle_response(request, response)
+            return
+        _lines.log(
+            self._log_level_for_status_code(response.status_code),
+            "request_finished",
+            code=response.status_code,
+            request=self.format_request(request),
+        )
+        structlog.contextvars.clear_contextvars()
 
     @staticmethod
     def format_request(request: HttpRequest) -> str:
