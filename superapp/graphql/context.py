@@ -1,5 +1,6 @@
 """What every resolver knows: who asks, from where, and under which request id."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +16,17 @@ class Context:
 
     user: User | None = None
     request_id: str = ""
-    address: str = ""
-    """The client's network address, for rate limits only; never stored beside a person."""
+    find_address: Callable[[], str] = str
+    """Reads `address` from the request; few resolvers ask."""
     operation: str = "none"
     """The root field that runs, for counting; `none` while nothing may run."""
     memo: dict[Any, Any] = field(default_factory=dict)
     """What resolvers of the same request share, so that a row is read once."""
+
+    @property
+    def address(self) -> str:
+        """The client's network address, for rate limits only; never stored beside a person."""
+        return self.find_address()
 
 
 Info = strawberry.types.Info[Context, None]

@@ -24,6 +24,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -103,7 +104,7 @@ def endpoint(schema: Schema) -> Callable[[HttpRequest], HttpResponse]:
 def _run(schema: Schema, request: HttpRequest, request_id: str) -> ExecutionResult:
     began = time.perf_counter()
     asked = _read(request)
-    context = Context(user=_viewer(request), request_id=request_id, address=_address(request))
+    context = Context(user=_viewer(request), request_id=request_id, find_address=partial(_address, request))
     if context.user is not None:
         structlog.contextvars.bind_contextvars(person=str(context.user.pk))
     try:
