@@ -116,7 +116,7 @@ class JournalEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.pk}"
+        return f"{self.kind.replace('_', ' ')} {self.pk}"
 
 
 class Posting(models.Model):

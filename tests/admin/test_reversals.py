@@ -73,10 +73,18 @@ def test_a_refusal_is_told_beside_the_form_and_changes_nothing(office: Client, e
         assert office.post(ADD, {"entry": str(entry), "reason": "  "}).status_code == 200
         assert office.post(ADD, {"entry": "nonsense", "reason": "No."}).status_code == 200
     office.post(ADD, {"entry": str(entry), "reason": "Booked twice."})
-    Account.objects.filter(kind="wallet", postings__entry_id=entry).update(closed=True)
     asked = ReversalRequest.objects.get(entry_id=entry)
+    address, behind = (
+        f"/admin/wallet/reversalrequest/{asked.pk}/change/",
+        Account.objects.filter(postings__entry_id=entry),
+    )
+    behind.filter(kind="wallet").update(held=20)
     with nothing_changes():
-        refused = checker.post(f"/admin/wallet/reversalrequest/{asked.pk}/change/", {"decision": "approve"})
+        refused = checker.post(address, {"decision": "approve"})
+    assert "25.00 CNY would be taken back, and only 5.00 CNY is available" in text_of(refused)
+    behind.filter(kind="wallet").update(closed=True)
+    with nothing_changes():
+        refused = checker.post(address, {"decision": "approve"})
     assert "This account is closed" in text_of(refused)
 
 

@@ -23,11 +23,18 @@ from superapp.figures import figure
 from superapp.models import User
 from wallet import journal, reversals
 from wallet.admin.links import account_link, entry_link, person_link
+from wallet.errors import InsufficientFunds
 from wallet.models import JournalEntry, ReversalRequest
 
 back_office.ICONS |= {"wallet.reversalrequest": "undo"}
 
 APPROVE, DECLINE = "approve", "decline"
+
+SPENT = (
+    "{asked} {asset} would be taken back, and only {available} {asset} is available on the account: the rest is spent or held. "
+    "Decline, or approve once enough is there again."
+)
+"""What the ledger's words, which speak to an owner, are for who decides."""
 
 MOST_SHOWN = 10
 """Postings of an entry that a request shows; the entry's own page has them all."""
@@ -66,6 +73,8 @@ class _DecidedForm(forms.ModelForm):  # type: ignore[type-arg]
         if not self.errors:
             try:
                 self.done = self.act(cleaned)
+            except InsufficientFunds as refusal:
+                raise forms.ValidationError(SPENT.format(**vars(refusal))) from refusal
             except DomainError as refusal:
                 raise forms.ValidationError(refusal.message) from refusal
         return cleaned
