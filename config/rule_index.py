@@ -1,17 +1,18 @@
-"""docs/rules.md: from a posting to the code that made it, from a rule to the code that refuses and to the tests that hold it.
+"""docs/rules.md: from a posting to the code that made it, from a rule to its code and to the test that holds it.
 
-Read from the source: who passes an entry kind to the ledger, who raises a refusal, who asks a policy, and which test files
-name them. A test fails for a kind, a refusal or a policy that nobody uses or no test names.
+Read from the source: who passes an entry kind to the ledger, who raises a refusal, who asks a policy, which module looks for
+what breaks an invariant. The test is the one of `tests/held_rules/held.toml`, where each is seen to fail without its rule. A
+test fails for a rule that nobody uses, or that the list does not name.
 """
 
 import ast
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from superapp import errors, policies
-from wallet import flows
+from wallet import flows, verification
 
 APPS = ("config", "payments", "funds", "wallet", "superapp")
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +21,9 @@ Names = Callable[[ast.FunctionDef], Iterator[str]]
 
 ONLY_PASS_ON = {"graphql", "benchmarks", "sandbox_world", "demo"}
 """Folders whose code names rules without carrying them out."""
+
+CHECKS = {"check", "check_sql"}
+"""What makes a check of an invariant; its number comes first."""
 
 MOST_NAMED = 4
 """Places named in a cell; the others are counted."""
@@ -36,42 +40,16 @@ class Rule:
 
 @dataclass(slots=True)
 class Uses:
-    """Where rules are used. `functions`: by anchor, in order; `called_by`: by function, who calls it;
-    `tests`: by test file, how often each name stands there.
-    """
+    """Where rules are used: by anchor, the places, in order."""
 
-    functions: dict[str, dict[str, None]] = field(default_factory=dict)
-    called_by: dict[str, dict[str, None]] = field(default_factory=dict)
-    tests: dict[str, Counter[str]] = field(default_factory=dict)
+    places: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def of(self, rule: Rule) -> list[str]:
-        """The functions that use a rule."""
+        """The places that use a rule: functions, or for an invariant modules."""
         found: dict[str, None] = {}
         for anchor in sorted(rule.anchors):
-            found |= self.functions.get(anchor, {})
+            found |= self.places.get(anchor, {})
         return list(found)
-
-    def tests_of(self, rule: Rule) -> list[str]:
-        """The test files that name a rule, those that name it most first; else those that call what carries it out, or the
-        nearest of its callers that any test calls.
-        """
-        found = self._naming(rule.anchors | {rule.code})
-        level, seen = self.of(rule), set[str]()
-        while level and not found:
-            found = self._naming({function.rpartition(".")[2] for function in level}, app=level[0].partition(".")[0])
-            seen |= set(level)
-            level = [caller for function in level for caller in self.called_by.get(function, ()) if caller not in seen]
-        return found
-
-    def _naming(self, wanted: Iterable[str], *, app: str = "") -> list[str]:
-        """Of any test file, or (for names that several apps may use) of the app's own."""
-        names = set(wanted)
-        named = {
-            path: sum(counted[name] for name in names)
-            for path, counted in self.tests.items()
-            if path.startswith(f"tests/{app}")
-        }
-        return sorted((path for path, times in named.items() if times), key=lambda path: (-named[path], path))
 
 
 def kinds() -> list[Rule]:
@@ -103,53 +81,97 @@ def dated_policies() -> list[Rule]:
     ]
 
 
+def invariants() -> list[Rule]:
+    """Every invariant that something looks for, with the rules of its checks."""
+    rules: dict[str, list[str]] = {}
+    for check in verification.all_checks():
+        rules.setdefault(check.invariant, []).append(check.rule)
+    return [Rule(code=number, anchors=frozenset({number}), sentence="; ".join(each)) for number, each in rules.items()]
+
+
 def uses_of_kinds() -> Uses:
     """Who hands an entry kind to the ledger: as an argument called `kind`."""
-    return Uses(functions=_functions(_kinds_passed), called_by=_callers(), tests=_names_in_tests())
+    return Uses(_functions(_kinds_passed))
 
 
 def uses_of_names() -> Uses:
     """Who speaks of a refusal or a policy."""
-    return Uses(functions=_functions(_names_in), called_by=_callers(), tests=_names_in_tests())
+    return Uses(_functions(_names_in))
+
+
+def uses_of_invariants() -> Uses:
+    """The modules in which checks with an invariant's number are made."""
+    found: dict[str, dict[str, None]] = {}
+    for path, tree in _sources():
+        for node in ast.walk(tree):
+            match node:
+                case ast.Call(func=called, args=[ast.Constant(value=str(number)), *_]) if _last_name(called) in CHECKS:
+                    found.setdefault(number, {})[_module(path)] = None
+    return Uses(found)
+
+
+def tests_held() -> dict[str, dict[str, str]]:
+    """By table and code, the test that fails without the rule, as pytest names it."""
+    return tomllib.loads((ROOT / "tests" / "held_rules" / "held.toml").read_text())
 
 
 def page(note: str) -> str:
     """The page."""
-    posted, named = uses_of_kinds(), uses_of_names()
-    lines = [note, "", "# Rules, and where they live", ""]
-    lines += [
-        "From a posting to the rule that made it: its entry's kind is a line of the first table. From a refusal or a policy to",
-        "the code that carries it out, and to the tests that fail when it is broken: the other two. What each kind may move is",
-        "in [accounts and flows](flows.md).",
+    named, held = uses_of_names(), tests_held()
+    lines = [
+        note,
         "",
-        "## Entries",
+        "# Rules, and where they live",
         "",
-        *_table(("entry", "what happens", "posted by", "tests"), kinds(), posted),
+        "From a posting to the rule that made it: its entry's kind is a line of the first table. From a refusal, a policy or",
+        "an invariant to the code that carries it out: the other three. What each kind may move is in",
+        "[accounts and flows](flows.md), how invariants are looked at, and which have nothing to look at yet, in",
+        "[what is verified](verification.md).",
         "",
-        "## Refusals",
-        "",
-        *_table(("code", "what it says", "raised in", "tests"), refusals(), named),
-        "",
-        "## Policies",
-        "",
-        *_table(("policy", "what it rules", "asked by", "tests"), dated_policies(), named),
-        "",
+        "The last column is one test, of several perhaps, that fails once the rule is taken away. See it fail, for any code of",
+        "this page: `.venv/bin/python -m tests.held_rules PIN_LOCKED`. Taken away means: the ledger refuses the kind of entry;",
+        "nobody raises the refusal; the policy says the most or the least that it can; all checks with the invariant's number",
+        "find nothing. (Each check of the ledger by itself: `tests/wallet/test_each_check.py`.)",
     ]
-    return "\n".join(lines)
+    for title, head, rules, uses in (
+        ("Entries", ("entry", "what happens", "posted by", "held by"), kinds(), uses_of_kinds()),
+        ("Refusals", ("code", "what it says", "raised in", "held by"), refusals(), named),
+        ("Policies", ("policy", "what it rules", "asked by", "held by"), dated_policies(), named),
+        (
+            "Invariants",
+            ("number", "what is looked for", "looked for in", "held by"),
+            invariants(),
+            uses_of_invariants(),
+        ),
+    ):
+        lines += ["", f"## {title}", "", *_table(head, rules, uses, held[title.lower()])]
+    return "\n".join([*lines, ""])
 
 
-def _table(head: tuple[str, ...], rules: Iterable[Rule], uses: Uses) -> Iterator[str]:
+def _table(head: tuple[str, ...], rules: Iterable[Rule], uses: Uses, held: Mapping[str, str]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield "|---|---|---|---|"
     for rule in rules:
         sentence = " ".join(rule.sentence.split()).replace("|", "\\|")
-        yield f"| `{rule.code}` | {sentence} | {_cell(uses.of(rule))} | {_cell(uses.tests_of(rule))} |"
+        file, _, test = held[rule.code].partition("::")
+        yield f"| `{rule.code}` | {sentence} | {_cell(uses.of(rule))} | [`{test}`](../{file}) |"
 
 
 def _cell(places: list[str]) -> str:
-    shown = ", ".join(f"`{place}`" for place in places[:MOST_NAMED])
+    shown = ", ".join(f"[`{place}`](../{_file_of(place)})" for place in places[:MOST_NAMED])
     more = len(places) - MOST_NAMED
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _file_of(place: str) -> str:
+    """The file of a module, a function or a method, from the checkout's root."""
+    parts = place.split(".")
+    while parts:
+        for path in (Path(*parts).with_suffix(".py"), Path(*parts) / "__init__.py"):
+            if (ROOT / path).is_file():
+                return path.as_posix()
+        parts.pop()
+    raise ValueError(f"{place} is nowhere in the checkout.")
 
 
 def _first_sentence(doc: str | None) -> str:
@@ -194,24 +216,6 @@ def _functions(names_of: Names) -> dict[str, dict[str, None]]:
     return found
 
 
-def _callers() -> dict[str, dict[str, None]]:
-    """By function, who of the same app calls one of that name."""
-    defined: dict[tuple[str, str], list[str]] = {}
-    every = [(path, where, function) for path, tree in _sources() for where, function in _all_functions(tree)]
-    for path, where, function in every:
-        defined.setdefault((_app(path), function.name), []).append(f"{_module(path)}.{where}")
-    found: dict[str, dict[str, None]] = {}
-    for path, where, function in every:
-        for name in _names_in(function):
-            for called in defined.get((_app(path), name), ()):
-                found.setdefault(called, {})[f"{_module(path)}.{where}"] = None
-    return found
-
-
-def _app(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0]
-
-
 def _module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
@@ -240,19 +244,6 @@ def _names_in(tree: ast.AST) -> Iterator[str]:
 
 def _last_name(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def _names_in_tests() -> dict[str, Counter[str]]:
-    found: dict[str, Counter[str]] = {}
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        names: Counter[str] = Counter()
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Name | ast.Attribute):
-                names[_last_name(node)] += 1
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                names[node.value] += 1
-        found[str(path.relative_to(ROOT))] = names
-    return found
 
 
 def _sources() -> Iterator[tuple[Path, ast.Module]]:

@@ -1,14 +1,19 @@
 """`verify_ledger` names what is wrong with funds, and nothing when all is well."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from funds.flows import SUBSCRIPTION_CONFIRMED
 from funds.models import FundOrder
+from funds.order_sets import accounts_of
+from superapp.ids import uuid7
 from superapp.models import Run
 from tests.databases import TestDatabase
 from tests.funds import scenes
+from wallet.ledger import Leg, Plan, post
 from wallet.verification import verify
 
 
@@ -47,6 +52,15 @@ def _posted_figure() -> None:
         cursor.execute('UPDATE superapp_runbatch SET figures = figures || \'{"posted": "1.00"}\'')
 
 
+def _shares_from_the_past() -> None:
+    """For an order that nobody placed, counting from a day whose income has been paid."""
+    bought = FundOrder.objects.get(state="confirmed")
+    share = Decimal(1)
+    legs = [Leg(bought.share_account_id, share), Leg(accounts_of(bought.fund)["fund_issued"], -share)]
+    with transaction.atomic():
+        post(Plan(kind=SUBSCRIPTION_CONFIRMED, subject=uuid7(), legs=legs, effective_at=scenes.at("2013-07-02")))
+
+
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
@@ -58,6 +72,7 @@ def _posted_figure() -> None:
         (_run_figures, "I18 run"),
         (_posted_figure, "its batches posted 1.00"),
         (_shrunk_redemption, "I8 fund order"),
+        (_shares_from_the_past, "I19 entry"),
     ],
 )
 def test_a_spoiled_row_is_named(committed_db: TestDatabase, spoil: Callable[[], object], named: str) -> None:
