@@ -42,13 +42,14 @@ check: $(VENV)/.development ## format, lint, types, import contracts, migrations
 bench: $(VENV)/.development ## all benchmarks, each with its limit beside it
 	@set -e; for name in ledger settlement income api; do $(BIN)/python manage.py benchmark $$name; done
 
-soak: $(VENV)/.development ## everything long: faults under load, hand edits, rings of accounts, deliberate bugs (ARGS="--moves 20000 --kills 30")
+soak: $(VENV)/.development ## everything long: faults under load, hand edits, rings of accounts, deliberate bugs, each rule taken away (ARGS="--moves 20000 --kills 30")
 	@$(BIN)/python -m tests.faults.soak $(or $(ARGS),--moves 20000 --kills 30)
 	@$(BIN)/python -m tests.faults.hand_edits --edits 200 --clean-runs 20
 	@$(BIN)/python -m tests.concurrency.cycles --seconds 60 --connections 64
 	@LEDGER_MACHINE_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/properties/test_ledger_machine.py --timeout 3600
 	@$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile search --timeout 3600
 	@$(BIN)/python -m tests.deliberate_bugs
+	@$(BIN)/python -m tests.held_rules
 
 drill: $(VENV)/.development ## back up, restore to an instant and upgrade a site at work (ARGS="--moves 200 --transfers 50000")
 	@$(BIN)/python -m tests.faults.drill $(ARGS)
