@@ -29,7 +29,7 @@ from tests.faults.clients import Clients
 from tests.faults.rig import ENGINES, Rig
 from tests.waiting import wait_until
 
-KEYS = "SELECT key FROM superapp_idempotencykey WHERE key LIKE '%.jsonl-%' AND answer IS NOT NULL"
+KEYS = "SELECT key FROM superapp_idempotencykey WHERE answer IS NOT NULL"
 RECOVERED_WITHIN_SECONDS = 600
 TRANSACTIONS = "SELECT max(tx), pg_current_xact_id()::text::bigint FROM wallet_journalentry"
 
