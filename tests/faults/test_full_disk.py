@@ -85,6 +85,7 @@ def test_a_full_disk_loses_nothing_and_the_site_comes_back_when_there_is_room(sm
                 clients.more(1)
             clients.more(20)
         finally:
+            (small_disk / "ballast").unlink(missing_ok=True)
             rig.serve()
             clients.finish()
         checker.wait_until_final(rig)

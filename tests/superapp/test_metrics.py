@@ -1,5 +1,6 @@
 """Figures for operators: what a scrape shows, and what it may cost."""
 
+import os
 import subprocess
 import sys
 import uuid
@@ -182,6 +183,19 @@ for _ in range(int(sys.argv[1])):
 print("counted", flush=True)
 sys.stdin.readline()
 """
+
+
+def test_a_web_process_has_its_counters_whole_room_before_it_serves(tmp_path: Path) -> None:
+    """A page that the disk cannot give later would end the process."""
+    subprocess.run(
+        [sys.executable, "-c", "import config.wsgi"],
+        cwd=CHECKOUT,
+        env={**os.environ, "SUPERAPP_PROCESS": "web", "METRICS_DIR": str(tmp_path)},
+        check=True,
+    )
+    files = [path.stat() for path in tmp_path.glob("*.db")]
+    assert files != []
+    assert [file.st_blocks * 512 >= file.st_size for file in files] == [True] * len(files)
 
 
 @pytest.fixture
