@@ -49,6 +49,14 @@ def _start_engines(**_about: Any) -> None:
     ensure_running()
 
 
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+def _begin_process(**_about: Any) -> None:
+    """A process of a worker keeps counters of its own."""
+    from superapp import counters
+
+    counters.begin()
+
+
 @signals.task_prerun.connect  # type: ignore[untyped-decorator]
 def _begin_task(task_id: str, task: Any, **_about: Any) -> None:
     """A task is a unit of work: it asks for the time anew, and its log lines carry its name and id.

@@ -17,10 +17,10 @@ site = get_wsgi_application()
 get_resolver().check()
 
 from config.admission import Gate  # noqa: E402  these two stand behind the settings, which say where counters are kept
-from superapp import doorbell, metric_files  # noqa: E402
+from superapp import counters, doorbell  # noqa: E402
 
 doorbell.get_ready()
-metric_files.take_room()
+counters.begin()
 # What is loaded by now stays: looking through it again and again for what may go would find nothing. A request leaves
 # little behind that counting references does not free, so it is looked for less often.
 gc.collect()

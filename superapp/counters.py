@@ -5,6 +5,8 @@ Labels come from lists in the code (codes, tasks, topics, fields of the schema),
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from superapp import metric_files
+
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _LONG = (0.01, 0.05, 0.25, 1.0, 2.5, 5.0, 15.0, 60.0, 240.0)
 
@@ -46,6 +48,16 @@ COUNTED = (
     REFUSALS, RESPONSES, OPERATION_SECONDS, TASK_SECONDS, RETRIES, DATABASE_FAULTS, BELLS, DELIVERIES
 )  # fmt: skip
 """All of them, for the list of names."""
+
+
+def begin() -> None:
+    """Makes this process's files, if it keeps its counters in such, with all the room that they may need.
+
+    For who serves: before a web process takes its first request, and a worker's process its first task.
+    """
+    RETRIES.inc(0)
+    OPERATION_SECONDS.labels("viewer")
+    metric_files.take_room()
 
 
 def refused(code: str) -> None:

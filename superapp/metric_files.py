@@ -28,6 +28,10 @@ ENDED = 0
 """The number under which processes that have ended are added up; no process has it."""
 
 
+ROOM_BYTES = 256 * 1024
+"""Of each file of a process: several times what all the series there are have come to."""
+
+
 def folder() -> Path | None:
     """Where this process keeps its counters, or None: in itself."""
     named = os.environ.get(VARIABLE)
@@ -35,17 +39,17 @@ def folder() -> Path | None:
 
 
 def take_room() -> None:
-    """Lets the disk give this process's files all of their pages now.
+    """Lets the disk give this process's files the room now that they may need later; after the files have been made.
 
-    The files are written as memory. A page of them that a full disk cannot give ends the process, with whatever it was doing:
-    so a disk that fills up would take the site along, for a counter.
+    They are written as memory. A page of them that a full disk cannot give ends the process, with whatever it was doing: so a
+    disk that fills up would take the site along, for a counter.
     """
     where = folder()
     if where is None or sys.platform == "darwin":  # which has no such call
         return
     for path in where.glob(f"*_{os.getpid()}.db"):
         with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
 
 
 def page_of_processes(registry: CollectorRegistry) -> bytes:

@@ -180,8 +180,8 @@ class PureLedger:
         hold = self.holds.get(step.hold)
         if hold is None or hold.account != step.account or hold.state in {"captured", "released"}:
             raise Fault
-        if step.does == "capture" and hold.lapses_at is not None and hold.lapses_at <= at:
-            raise Refused("HOLD_LAPSED")  # whether or not the sweep has come by
+        if hold.state == "lapsed" or (step.does == "capture" and hold.lapses_at is not None and hold.lapses_at <= at):
+            raise Refused("HOLD_LAPSED")  # for a capture whether or not the sweep has come by
         amount = hold.remaining if step.amount is None else step.amount
         if not 0 < amount <= hold.remaining:
             raise Fault

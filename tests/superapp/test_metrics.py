@@ -193,9 +193,9 @@ def test_a_web_process_has_its_counters_whole_room_before_it_serves(tmp_path: Pa
         env={**os.environ, "SUPERAPP_PROCESS": "web", "METRICS_DIR": str(tmp_path)},
         check=True,
     )
-    files = [path.stat() for path in tmp_path.glob("*.db")]
-    assert files != []
-    assert [file.st_blocks * 512 >= file.st_size for file in files] == [True] * len(files)
+    files = {path.name.partition("_")[0]: path.stat() for path in tmp_path.glob("*.db")}
+    assert set(files) == {"counter", "histogram"}
+    assert [file.st_blocks * 512 >= metric_files.ROOM_BYTES for file in files.values()] == [True, True]
 
 
 @pytest.fixture
