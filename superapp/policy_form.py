@@ -27,6 +27,9 @@ class PolicyValueField(forms.JSONField):
 class PolicyVersionForm(ModelForm):
     """Offers the policies the installed apps have declared; checks the value by the policy's own type."""
 
+    refusal = ""
+    """Why the version could not be written although the form had nothing against it: shown when it is asked again."""
+
     class Meta:
         model = PolicyVersion
         fields = ["policy", "scope", "value", "effective_from", "reason"]
@@ -46,20 +49,21 @@ class PolicyVersionForm(ModelForm):
                 part.is_required = False
             begins.help_text = "Business time; empty: from now on. Never in the past."
 
-    def clean_effective_from(self) -> datetime:
-        """The instant given, or now."""
-        here = clock.now()
-        instant: datetime = self.cleaned_data["effective_from"] or here
-        if instant < here:
+    def clean_effective_from(self) -> datetime | None:
+        """The instant given; None for now, which only the writing of the version can tell."""
+        instant: datetime | None = self.cleaned_data["effective_from"]
+        if instant is not None and instant < clock.now():
             raise forms.ValidationError("This instant has passed, and history is never rewritten.")
         return instant
 
     def clean(self) -> dict[str, Any] | None:
-        """The value as the policy's type has it."""
+        """The value as the policy's type has it, and what was refused when the version was to be written."""
         cleaned = super().clean()
         if "policy" in self.cleaned_data and "value" in self.cleaned_data:
             try:
                 policies.validate(self.cleaned_data["policy"], self.cleaned_data["value"])
             except PolicyRefused as refusal:
                 self.add_error("value", refusal.reason)
+        if self.refusal and not self.errors:
+            self.add_error("effective_from", self.refusal)
         return cleaned

@@ -7,12 +7,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from superapp import clock, policies
 from superapp.admin.read_only import EMPTY
+from superapp.errors import PolicyRefused
 from superapp.models import CalendarDay, PolicyVersion, User
 from superapp.policy_form import PolicyVersionForm
 
@@ -49,17 +50,36 @@ class PolicyVersionAdmin(ModelAdmin):  # type: ignore[misc]
         asked = ["policy", "scope", "value", "effective_from", "reason"]
         return asked if obj is None else [*asked, "created_by", "created_at"]
 
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form, with what refused the version a moment ago."""
+        form = super().get_form(request, obj, change, **kwargs)
+        form.refusal = getattr(request, "policy_refusal", "")
+        return form
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Plans the version. What refuses it only as it is written (its instant has just passed, or somebody else has just
+        planned one for the same instant) comes back as an error of the form."""
+        try:
+            planned: HttpResponse = super().add_view(request, form_url, extra_context)
+        except PolicyRefused as refusal:
+            # nothing has been written: Django rolls its view back. Shown by the same view, whose form now knows
+            request.policy_refusal = refusal.reason  # type: ignore[attr-defined]
+            planned = super().add_view(request, form_url, extra_context)
+        return planned
+
     def save_model(self, request: HttpRequest, obj: PolicyVersion, form: PolicyVersionForm, change: bool) -> None:
         """Hands the version to `policies.change`, the one door through which policy changes."""
         saved = policies.change(
             policy=obj.policy,
             value=obj.value,
-            effective_from=obj.effective_from,
+            effective_from=obj.effective_from,  # None where the operator left it empty
             scope=obj.scope,
             reason=obj.reason,
             by=request.user if isinstance(request.user, User) else None,
         )
-        obj.pk = saved.pk
+        obj.pk, obj.effective_from = saved.pk, saved.effective_from
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The history, below a table of every policy with what rules now."""

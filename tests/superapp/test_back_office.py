@@ -1,7 +1,9 @@
 """The back office's pages of people, policy, calendars and runs."""
 
 import re
+from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -219,6 +221,67 @@ def test_a_policy_gets_a_new_version_and_no_version_changes(office: Client, oper
     assert office.post(page, {**asked, "value": "5"}).status_code == 403
     assert office.post(reverse("admin:superapp_policyversion_delete", args=[version.pk])).status_code == 403
     assert policy.name in office.get(listed).content.decode()
+
+
+def test_a_policy_without_an_instant_rules_from_the_moment_it_is_written(office: Client) -> None:
+    policy, before = a_count(), clock.now()
+
+    answer = office.post(
+        reverse("admin:superapp_policyversion_add"),
+        {
+            "policy": policy.name, "scope": "", "reason": "Now", "value": str(policy.default - 1),
+            "effective_from_0": "", "effective_from_1": "",
+        },
+    )  # fmt: skip
+
+    assert answer.status_code == 302, answer.content.decode()
+    version = PolicyVersion.objects.get()
+    assert before < version.effective_from < clock.now()
+    assert policy.now().value == policy.default - 1
+
+
+def its_instant_passes(**asked: Any) -> None:
+    clock.travel(asked["effective_from"] + timedelta(seconds=1))
+
+
+def somebody_else_plans_the_same(**asked: Any) -> None:
+    PolicyVersion.objects.create(
+        policy=asked["policy"], scope=asked["scope"], value=1, effective_from=asked["effective_from"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "told"),
+    [
+        (its_instant_passes, "has passed, and history is never rewritten"),
+        (somebody_else_plans_the_same, "another version begins at the same instant"),
+    ],
+)
+def test_what_refuses_a_policy_only_as_it_is_written_is_told_on_the_form(
+    meanwhile: Callable[..., None], told: str, office: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, change = a_count(), policies.change
+
+    def overtaken(**asked: Any) -> PolicyVersion:
+        meanwhile(**asked)
+        return change(**asked)
+
+    monkeypatch.setattr(policies, "change", overtaken)
+    tomorrow = (clock.now() + timedelta(days=1)).astimezone(clock.business_zone())
+
+    answer = office.post(
+        reverse("admin:superapp_policyversion_add"),
+        {
+            "policy": policy.name, "scope": "", "reason": "Too late", "value": str(policy.default - 1),
+            "effective_from_0": tomorrow.strftime("%Y-%m-%d"), "effective_from_1": "09:00:00",
+        },
+    )  # fmt: skip
+
+    assert answer.status_code == 200
+    [error] = answer.context["adminform"].form.errors["effective_from"]
+    assert told in error
+    assert "Too late" in answer.content.decode()
+    assert not PolicyVersion.objects.exists()
 
 
 def test_an_exception_to_a_calendar_can_be_planned_but_not_rewritten_once_its_day_has_passed(office: Client) -> None:
