@@ -1,7 +1,8 @@
 """From the values of a request to input objects, by what is known of each input type since the schema was made.
 
 Strawberry works out each field's name and type anew for every value. Here it is done once a type; what a leaf holds has been
-read by its scalar already and is taken as it is, anything deeper is left to Strawberry's own conversion.
+read by its scalar already and is taken as it is, anything deeper is left to Strawberry's own conversion, and so is a
+`GlobalID`, which its scalar hands over as plain text.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import MISSING, dataclass
 from typing import Any
 
 import strawberry
+from strawberry.relay import GlobalID
 from strawberry.types.arguments import InputContext, _is_leaf_type, _is_optional_leaf_type
 from strawberry.types.base import StrawberryMaybe, StrawberryObjectDefinition
 
@@ -68,4 +70,5 @@ def read_quickly(schema: strawberry.Schema) -> None:
 
 def _is_leaf(type_: Any, schema: strawberry.Schema) -> bool:
     known = schema.schema_converter.scalar_registry
-    return _is_leaf_type(type_, known) or _is_optional_leaf_type(type_, known)
+    not_leaves = (GlobalID,)  # Strawberry decodes it only as it converts
+    return _is_leaf_type(type_, known, not_leaves) or _is_optional_leaf_type(type_, known, not_leaves)

@@ -4,10 +4,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import strawberry
+from strawberry.relay import GlobalID
 from strawberry.types.arguments import convert_argument
 
 from config.schema import schema
 from payments.graphql.mutations import SendMoneyInput
+from superapp.graphql.inputs import read_quickly
 
 MONEY = {"amount": Decimal("1.25"), "currency": "CNY"}
 GIVEN: list[dict[str, Any]] = [
@@ -30,3 +33,38 @@ def test_an_input_is_what_strawberry_makes_of_it(given: dict[str, Any], monkeypa
         monkeypatch.setattr(definition, "from_input", None)
     assert quickly == converted(given)
     assert (quickly.pin, quickly.dry_run) == (given.get("pin"), given.get("dryRun", False))
+
+
+@strawberry.input
+class Wanted:
+    """Ids of nodes in every place where an input can have them."""
+
+    one: GlobalID
+    perhaps: GlobalID | None = None
+    many: list[GlobalID] = strawberry.field(default_factory=list)
+    some: list[GlobalID | None] | None = None
+
+
+@strawberry.type
+class Asked:
+    @strawberry.field
+    def wanted(self, given: Wanted) -> str:
+        """Whatever takes the input."""
+        return repr(given)
+
+
+def test_an_id_of_a_node_is_decoded_as_strawberry_decodes_it() -> None:
+    own = strawberry.Schema(query=Asked)
+    ann, ben = GlobalID("Person", "1"), GlobalID("Person", "2")
+    full = {"one": str(ann), "perhaps": str(ben), "many": [str(ann), str(ben)], "some": [None, str(ann)]}
+    least = {"one": str(ann), "perhaps": None}
+
+    def both() -> list[Any]:
+        registry = own.schema_converter.scalar_registry
+        return [convert_argument(given, Wanted, registry, own.config) for given in (full, least)]
+
+    by_strawberry = both()
+    read_quickly(own)
+    assert Wanted.__strawberry_definition__.from_input is not None  # type: ignore[attr-defined]
+    assert both() == by_strawberry
+    assert by_strawberry == [Wanted(one=ann, perhaps=ben, many=[ann, ben], some=[None, ann]), Wanted(one=ann)]
