@@ -29,7 +29,7 @@ GRANTS = {
     "wallet_sandboxbankorder": "SI",
     # payments
     "payments_thread": "SI",
-    "payments_transfer": "SI (due_at, ended_at, return_reason, returned_entry_id, settled_entry_id, state)",
+    "payments_transfer": "SI (due_at, ended_at, note, return_reason, returned_entry_id, settled_entry_id, state)",
     # funds
     "funds_fund": "SI (frozen_through, state)",
     "funds_fundterms": "SI",

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from payments import settlement
 from payments.models import Transfer
 from superapp import clock
+from superapp.ids import uuid7
 from superapp.models import User
 from tests.factories import a_payer, a_person, a_transfer
 from tests.many import at_once
@@ -76,6 +77,28 @@ def test_what_is_due_reaches_its_recipients_once(db: None) -> None:
     assert_ledger_is_sound()
     with nothing_changes():
         assert settlement.settle_everything_due() == 0
+
+
+def test_the_note_of_a_settled_transfer_can_be_erased_and_what_it_was_stays(db: None) -> None:
+    ann, ben, cat = a_payer("100.00"), a_payer("0"), a_person()
+    settled = Transfer.objects.filter(id=a_transfer(ann, ben, note="for the clinic"))
+    settlement.settle_due()
+    [before] = settled.values()
+
+    with nothing_changes():
+        for other in (
+            {"thread": uuid7()}, {"sender": cat}, {"recipient": cat}, {"amount": 1}, {"currency": "USD"},
+            {"sender_account": uuid7()}, {"recipient_account": uuid7()}, {"authorised_at": clock.now()},
+            {"sent_entry_id": uuid7()},
+        ):  # fmt: skip
+            with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
+                settled.update(note="", **other)
+        with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
+            settled._raw_delete(settled.db)
+    settled.update(note="")
+
+    assert settled.values().get() == {**before, "note": ""}
+    assert_ledger_is_sound()
 
 
 def test_a_transfer_is_not_settled_before_it_is_due(db: None) -> None:
