@@ -22,7 +22,7 @@ from uuid import UUID
 from superapp import clock
 from superapp.prepared import array, run
 from wallet.accounts import asset_by_id, known_system_account
-from wallet.flows import Direction, EntryKind, entry_kind
+from wallet.flows import FUND, Direction, EntryKind, entry_kind
 from wallet.usage import COUNT_PAIR_SQL
 
 PAY_SQL = f"""
@@ -103,12 +103,13 @@ def post_pair(
 def _owner_moves(entry_kind_code: str) -> int:
     """Which way the owner's account moves in a pair of this kind, -1 or 1; 0 where the flow table does not say, or says more.
 
-    What gives usage back is more: the day is the caller's, and it may fail.
+    What gives usage back is more: the day is the caller's, and it may fail. So is a holding in a fund: what its day was made of
+    is decided by the site's clock (freezing), and recorded by that one too.
     """
     kind = entry_kind(entry_kind_code)
     owners = {leg.direction for leg in kind.legs if not leg.account.folded}
     others = {leg.direction for leg in kind.legs if leg.account.folded}
-    if kind.uses is not None and kind.uses.gives_back:
+    if (kind.uses is not None and kind.uses.gives_back) or any(leg.account is FUND for leg in kind.legs):
         return 0
     if owners == {Direction.DEBIT} and others == {Direction.CREDIT}:
         return -1

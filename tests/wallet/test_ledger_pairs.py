@@ -201,6 +201,8 @@ def test_every_kind_of_entry_with_one_owner_and_one_system_side_is_posted_as_a_p
     assert moves[flows.TOP_UP.code] == 1
     assert moves[TRANSFER_RETURNED.code] == 0
     assert moves[flows.REVERSAL.code] == 0
+    in_funds = {kind.code for kind in flows.entry_kinds() if any(leg.account is flows.FUND for leg in kind.legs)}
+    assert {moves[code] for code in in_funds} == {0}
 
 
 def test_an_account_of_the_system_that_this_process_never_met_is_looked_up_once() -> None:
