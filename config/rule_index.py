@@ -1,8 +1,9 @@
 """docs/rules.md: from a posting to the code that made it, from a rule to its code and to the test that holds it.
 
-Read from the source: who passes an entry kind to the ledger, who raises a refusal, who asks a policy, which module looks for
-what breaks an invariant. The test is the one of `tests/held_rules/held.toml`, where each is seen to fail without its rule. A
-test fails for a rule that nobody uses, or that the list does not name.
+Read from the source: who passes an entry kind to the ledger, who raises or makes a refusal (whoever only catches it is not
+named, nor is a class of the same name from elsewhere), who asks a policy, which module looks for what breaks an invariant.
+The test is the one of `tests/held_rules/held.toml`, where each is seen to fail without its rule. A test fails for a rule that
+nobody uses, or that the list does not name.
 """
 
 import ast
@@ -20,13 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 Names = Callable[[ast.FunctionDef], Iterator[str]]
 
 ONLY_PASS_ON = {"graphql", "benchmarks", "sandbox_world", "demo"}
-"""Folders whose code names rules without carrying them out."""
+"""Folders whose code names kinds and policies without carrying them out. (What a door itself refuses is named.)"""
 
 CHECKS = {"check", "check_sql"}
 """What makes a check of an invariant; its number comes first."""
-
-MOST_NAMED = 4
-"""Places named in a cell; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +93,34 @@ def uses_of_kinds() -> Uses:
 
 
 def uses_of_names() -> Uses:
-    """Who speaks of a refusal or a policy."""
+    """Who asks a policy: whoever speaks of it."""
     return Uses(_functions(_names_in))
+
+
+def uses_of_refusals() -> Uses:
+    """Who raises a refusal, and after them who makes one, or answers with its code, for another to raise or to tell."""
+    scopes = {_module(path): _names_of_module(_module(path), tree) for path, tree in _sources()}
+    refusals_made = _makers_of_refusals(scopes)
+    raised: dict[str, dict[str, None]] = {}
+    made: dict[str, dict[str, None]] = {}
+    for path, tree in _sources():
+        module = _module(path)
+        for where, function in _all_functions(tree):
+            for node in ast.walk(function):
+                match node:
+                    case ast.Raise(exc=ast.Name() | ast.Attribute() as named):
+                        kept, names = raised, {_full_name(named, module, scopes)}
+                    case ast.Raise(exc=ast.expr() as expression):
+                        kept, names = raised, _called_in(expression, module, scopes)
+                    case ast.Call():
+                        kept, names = made, {_full_name(node.func, module, scopes)}
+                    case ast.Attribute(value=answered, attr="code"):
+                        kept, names = made, {_full_name(answered, module, scopes)}
+                    case _:
+                        continue
+                for name in names & refusals_made.keys():
+                    kept.setdefault(refusals_made[name], {})[f"{module}.{where}"] = None
+    return Uses({name: raised.get(name, {}) | made.get(name, {}) for name in {*raised, *made}})
 
 
 def uses_of_invariants() -> Uses:
@@ -117,26 +141,29 @@ def tests_held() -> dict[str, dict[str, str]]:
 
 def page(note: str) -> str:
     """The page."""
-    named, held = uses_of_names(), tests_held()
+    held = tests_held()
     lines = [
         note,
         "",
         "# Rules, and where they live",
         "",
         "From a posting to the rule that made it: its entry's kind is a line of the first table. From a refusal, a policy or",
-        "an invariant to the code that carries it out: the other three. What each kind may move is in",
-        "[accounts and flows](flows.md), how invariants are looked at, and which have nothing to look at yet, in",
+        "an invariant to the code that carries it out: the other three. Who raises a refusal comes first in its line, then",
+        "who makes one, or answers with its code, for others; who only catches it is not named. What each kind may move is",
+        "in [accounts and flows](flows.md), how invariants are looked at, and which have nothing to look at yet, in",
         "[what is verified](verification.md).",
         "",
         "The last column is one test, of several perhaps, that fails once the rule is taken away. See it fail, for any code of",
         "this page: `.venv/bin/python -m tests.held_rules PIN_LOCKED`. Taken away means: the ledger refuses the kind of entry;",
-        "nobody raises the refusal; the policy says the most or the least that it can; all checks with the invariant's number",
-        "find nothing. (Each check of the ledger by itself: `tests/wallet/test_each_check.py`.)",
+        "each `raise` and each `return` of the refusal, or of the function named for it, does nothing (one that points at an",
+        "input's field by `.at(...)`, or is kept in a variable first, stays); the policy says the most or the least that it",
+        "can; all checks with the invariant's number find nothing. (Each check of the ledger by itself:",
+        "`tests/wallet/test_each_check.py`.)",
     ]
     for title, head, rules, uses in (
         ("Entries", ("entry", "what happens", "posted by", "held by"), kinds(), uses_of_kinds()),
-        ("Refusals", ("code", "what it says", "raised in", "held by"), refusals(), named),
-        ("Policies", ("policy", "what it rules", "asked by", "held by"), dated_policies(), named),
+        ("Refusals", ("code", "what it says", "raised in", "held by"), refusals(), uses_of_refusals()),
+        ("Policies", ("policy", "what it rules", "asked by", "held by"), dated_policies(), uses_of_names()),
         (
             "Invariants",
             ("number", "what is looked for", "looked for in", "held by"),
@@ -158,9 +185,7 @@ def _table(head: tuple[str, ...], rules: Iterable[Rule], uses: Uses, held: Mappi
 
 
 def _cell(places: list[str]) -> str:
-    shown = ", ".join(f"[`{place}`](../{_file_of(place)})" for place in places[:MOST_NAMED])
-    more = len(places) - MOST_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+    return ", ".join(f"[`{place}`](../{_file_of(place)})" for place in places)
 
 
 def _file_of(place: str) -> str:
@@ -181,6 +206,54 @@ def _first_sentence(doc: str | None) -> str:
 def _raised_through(name: str) -> set[str]:
     """A refusal's class, and the function that puts its facts together, where there is one (InsufficientFunds)."""
     return {name, "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")}
+
+
+def _makers_of_refusals(scopes: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Full name → a refusal's class name: of the class, and of the function named for it that returns it."""
+    found = {f"{each.__module__}.{each.__name__}": each.__name__ for each in errors.all_errors()}
+    named_for = {name: each for each in found.values() for name in _raised_through(each)}
+    for path, tree in _sources():
+        module = _module(path)
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and node.name in named_for and node.returns:
+                returned = found.get(_full_name(node.returns, module, scopes))
+                if returned == named_for[node.name]:
+                    found[f"{module}.{node.name}"] = returned
+    return found
+
+
+def _names_of_module(module: str, tree: ast.Module) -> dict[str, str]:
+    """What a module's names stand for: what it imports, wherever in it, and what it defines itself."""
+    names = {
+        node.name: f"{module}.{node.name}" for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(source), level=0):
+                names |= {each.asname or each.name: f"{source}.{each.name}" for each in node.names}
+            case ast.Import():
+                names |= {each.asname: each.name for each in node.names if each.asname}
+                names |= {top: top for each in node.names if not each.asname for top in [each.name.partition(".")[0]]}
+    return names
+
+
+def _full_name(node: ast.expr, module: str, scopes: Mapping[str, Mapping[str, str]]) -> str:
+    """What a name, with or without dots, stands for in a module: where it is defined, or "" for what is no such name."""
+    match node:
+        case ast.Name(id=name):
+            found = scopes[module].get(name, "")
+        case ast.Attribute(value=inner, attr=name):
+            before = _full_name(inner, module, scopes)
+            found = f"{before}.{name}" if before else ""
+        case _:
+            return ""
+    source, _, last = found.rpartition(".")
+    further = scopes.get(source, {}).get(last, found)
+    return further if further == found else _full_name(ast.Name(last), source, scopes)
+
+
+def _called_in(expression: ast.expr, module: str, scopes: Mapping[str, Mapping[str, str]]) -> set[str]:
+    return {_full_name(node.func, module, scopes) for node in ast.walk(expression) if isinstance(node, ast.Call)}
 
 
 def _constants_of_calls(functions: set[str]) -> dict[str, set[str]]:

@@ -56,9 +56,33 @@ def test_every_kind_of_entry_is_posted_somewhere(rule: rule_index.Rule, posted: 
     assert posted.of(rule), "nothing hands it to the ledger"
 
 
-@pytest.mark.parametrize("rule", [*rule_index.refusals(), *rule_index.dated_policies()], ids=lambda rule: rule.code)
-def test_every_refusal_and_every_policy_is_used(rule: rule_index.Rule, named: rule_index.Uses) -> None:
-    assert named.of(rule), "nothing raises or asks it"
+@pytest.fixture(scope="module")
+def raised() -> rule_index.Uses:
+    return rule_index.uses_of_refusals()
+
+
+@pytest.mark.parametrize("rule", rule_index.dated_policies(), ids=lambda rule: rule.code)
+def test_every_policy_is_asked_somewhere(rule: rule_index.Rule, named: rule_index.Uses) -> None:
+    assert named.of(rule), "nothing asks it"
+
+
+@pytest.mark.parametrize("rule", rule_index.refusals(), ids=lambda rule: rule.code)
+def test_every_refusal_is_raised_somewhere(rule: rule_index.Rule, raised: rule_index.Uses) -> None:
+    assert raised.of(rule), "nothing raises it"
+
+
+def test_who_raises_a_refusal_is_named_first_and_who_only_catches_it_not_at_all(raised: rule_index.Uses) -> None:
+    places = {rule.code: raised.of(rule) for rule in rule_index.refusals()}
+    assert places["RATE_LIMITED"] == ["superapp.rate_limits.count"], "outages knows another class of that name"
+    assert "superapp.graphql.relay.key_of" in places["NOT_FOUND"]
+    assert "payments.graphql.mutations._payee" in places["PAYEE_NOT_FOUND"]
+    by_name, maker = map(
+        places["ACCOUNT_FROZEN"].index, ["wallet.ledger._Writing._move", "wallet.freezes.account_frozen"]
+    )
+    assert by_name < maker, "one raises what the other makes"
+    assert "wallet.credit_sets._refused" in places["ACCOUNT_CLOSED"], "it answers with the code"
+    assert "wallet.admin.reversals._DecidedForm.clean" not in places["INSUFFICIENT_FUNDS"]
+    assert not {"funds.yields._decimal", "wallet.admin.money_in._as_said"} & set(places["INVALID_AMOUNT"])
 
 
 def test_every_invariant_is_looked_for_somewhere() -> None:

@@ -8,6 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from payments.flows import TRANSFER_SENT
 from superapp import clock
 from superapp.ids import uuid7
+from tests.owners_hand import the_owners_hand
 from tests.wallet.ledger_world import a_ledger, balance, everything, postings_of
 from wallet import accounts, flows, ledger
 from wallet.balances import balance_as_of, balance_of
@@ -185,6 +186,23 @@ def test_the_sites_role_cannot_change_what_is_written(statement: str) -> None:
         connection.cursor() as cursor,
     ):
         cursor.execute(statement)
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize("table", ["wallet_posting", "wallet_journalentry"])
+@pytest.mark.parametrize("statement", ["UPDATE {} SET tx = tx", "DELETE FROM {}"], ids=["update", "delete"])
+def test_the_owner_cannot_change_or_delete_what_is_written_either(statement: str, table: str) -> None:
+    a_ledger(balances=["10.00"])
+    before = everything()
+
+    with (
+        pytest.raises(DatabaseError, match=f"on {table} is refused: the ledger is append-only"),
+        transaction.atomic(),
+        the_owners_hand(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement.format(table))
 
     assert everything() == before
 

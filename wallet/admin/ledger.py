@@ -268,10 +268,10 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 
     @display(description="Rule")
     def rule(self, entry: JournalEntry) -> str:
-        """Its kind's row of the flow table, and the page that leads from there to the code and its tests."""
+        """Its kind's row of the flow table, and the page that leads from there to the code and to a test that holds it."""
         legs = flows.legs_in_words(flows.entry_kind(entry.kind))
         return (
-            f"May move: {legs}. Who posts it, and the tests that hold it: docs/rules.md, entry {entry.kind}. "
+            f"May move: {legs}. Who posts it, and a test that holds it: docs/rules.md, entry {entry.kind}. "
             "(C: cash, S: shares.)"
         )
 
