@@ -7,6 +7,7 @@ nobody uses, or that the list does not name.
 """
 
 import ast
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ Names = Callable[[ast.FunctionDef], Iterator[str]]
 
 ONLY_PASS_ON = {"graphql", "benchmarks", "sandbox_world", "demo"}
 """Folders whose code names kinds and policies without carrying them out. (What a door itself refuses is named.)"""
+
+TRIGGER = re.compile(r"^CREATE (?:CONSTRAINT )?TRIGGER (\w+) (.+?) ON (\w+)", re.MULTILINE)
+"""A trigger in an SQL file: its name, when it looks, and at which table."""
 
 CHECKS = {"check", "check_sql"}
 """What makes a check of an invariant; its number comes first."""
@@ -139,6 +143,22 @@ def tests_held() -> dict[str, dict[str, str]]:
     return tomllib.loads((ROOT / "tests" / "held_rules" / "held.toml").read_text())
 
 
+def triggers() -> dict[str, tuple[str, str, str]]:
+    """Every trigger of the database, by name: when it looks, at which table, and its file."""
+    return {
+        name: (when, table, file.relative_to(ROOT).as_posix())
+        for app in APPS
+        for file in sorted((ROOT / app / "sql").glob("*.sql"))
+        if not file.stem.endswith("_reverse")
+        for name, when, table in TRIGGER.findall(file.read_text())
+    }
+
+
+def tests_of_triggers() -> dict[str, str]:
+    """By trigger, a test that sees it refuse."""
+    return tomllib.loads((ROOT / "tests" / "held_rules" / "guards.toml").read_text())
+
+
 def page(note: str) -> str:
     """The page."""
     held = tests_held()
@@ -148,16 +168,16 @@ def page(note: str) -> str:
         "# Rules, and where they live",
         "",
         "From a posting to the rule that made it: its entry's kind is a line of the first table. From a refusal, a policy or",
-        "an invariant to the code that carries it out: the other three. Who raises a refusal comes first in its line, then",
+        "an invariant to the code that carries it out: the next three. Who raises a refusal comes first in its line, then",
         "who makes one, or answers with its code, for others; who only catches it is not named. What each kind may move is",
         "in [accounts and flows](flows.md), how invariants are looked at, and which have nothing to look at yet, in",
         "[what is verified](verification.md).",
         "",
-        "The last column is one test, of several perhaps, that fails once the rule is taken away. See it fail, for any code of",
-        "this page: `.venv/bin/python -m tests.held_rules PIN_LOCKED`. Taken away means: the ledger refuses the kind of entry;",
-        "each `raise` and each `return` of the refusal, or of the function named for it, does nothing (one that points at an",
-        "input's field by `.at(...)`, or is kept in a variable first, stays); the policy says the most or the least that it",
-        "can; all checks with the invariant's number find nothing. (Each check of the ledger by itself:",
+        "The last column of these four is one test, of several perhaps, that fails once the rule is taken away. See it fail,",
+        "for any code of theirs: `.venv/bin/python -m tests.held_rules PIN_LOCKED`. Taken away means: the ledger refuses the",
+        "kind of entry; each `raise` and each `return` of the refusal, or of the function named for it, does nothing (one that",
+        "points at an input's field by `.at(...)`, or is kept in a variable first, stays); the policy says the most or the",
+        "least that it can; all checks with the invariant's number find nothing. (Each check of the ledger by itself:",
         "`tests/wallet/test_each_check.py`.)",
     ]
     for title, head, rules, uses in (
@@ -172,7 +192,21 @@ def page(note: str) -> str:
         ),
     ):
         lines += ["", f"## {title}", "", *_table(head, rules, uses, held[title.lower()])]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *_database(), ""])
+
+
+def _database() -> Iterator[str]:
+    yield from (
+        "## Database",
+        "",
+        "What its triggers refuse, whoever asks. The test is one that sees the trigger refuse.",
+        "",
+    )
+    yield from ("| trigger | looks | at | file | seen to refuse by |", "|---|---|---|---|---|")
+    held = tests_of_triggers()
+    for name, (when, table, path) in sorted(triggers().items()):
+        file, _, test = held[name].partition("::")
+        yield f"| `{name}` | {when.lower()} | `{table}` | [`{path}`](../{path}) | [`{test}`](../{file}) |"
 
 
 def _table(head: tuple[str, ...], rules: Iterable[Rule], uses: Uses, held: Mapping[str, str]) -> Iterator[str]:

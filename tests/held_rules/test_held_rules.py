@@ -25,8 +25,12 @@ def test_every_rule_names_its_test_and_no_other_does(table: str) -> None:
     assert set(held()[table]) == {rule.code for rule in RULES[table]()}
 
 
+def test_every_trigger_of_the_database_names_its_test() -> None:
+    assert set(rule_index.tests_of_triggers()) == set(rule_index.triggers())
+
+
 def test_the_tests_that_are_named_are_there() -> None:
-    for rules in held().values():
+    for rules in [*held().values(), rule_index.tests_of_triggers()]:
         for code, named in rules.items():
             file, _, name = named.partition("::")
             assert re.search(rf"^def {re.escape(name)}\(", (CHECKOUT / file).read_text(), re.MULTILINE), code

@@ -190,8 +190,18 @@ def test_the_sites_role_cannot_change_what_is_written(statement: str) -> None:
     assert everything() == before
 
 
-@pytest.mark.parametrize("table", ["wallet_posting", "wallet_journalentry"])
-@pytest.mark.parametrize("statement", ["UPDATE {} SET tx = tx", "DELETE FROM {}"], ids=["update", "delete"])
+@pytest.mark.parametrize(
+    ("statement", "table"),
+    [
+        ("UPDATE {} SET tx = tx", "wallet_posting"),
+        ("UPDATE {} SET tx = tx", "wallet_journalentry"),
+        ("DELETE FROM {}", "wallet_posting"),
+        ("DELETE FROM {}", "wallet_journalentry"),
+        ("DELETE FROM {}", "wallet_account"),
+        ("DELETE FROM {}", "wallet_asset"),
+        ("DELETE FROM {}", "wallet_accountfreeze"),
+    ],
+)
 def test_the_owner_cannot_change_or_delete_what_is_written_either(statement: str, table: str) -> None:
     a_ledger(balances=["10.00"])
     before = everything()
