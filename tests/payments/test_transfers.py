@@ -62,6 +62,14 @@ def test_sending_takes_the_money_into_transit_at_once_and_keeps_the_note_beside_
     assert_ledger_is_sound()
 
 
+def test_what_is_answered_without_reading_it_is_the_row_as_it_is_stored(db: None) -> None:
+    """The answer is put together by the order of the model's fields: a field more, or two in another order, must show here."""
+    sent = send(a_payer("100.00"), a_person(), "12.34", note="for lunch")
+    assert sent.transfer is not None
+    answered = {field.attname: getattr(sent.transfer, field.attname) for field in Transfer._meta.concrete_fields}
+    assert answered == Transfer.objects.values().get()
+
+
 @pytest.mark.parametrize("way", ["id", "phone", "handle"])
 def test_a_friend_is_paid_by_phone_name_or_id(db: None, way: str) -> None:
     ann = a_payer("100.00")
