@@ -105,12 +105,10 @@ class AskForm(_DecidedForm):
     def __init__(self, *args: Any, **options: Any) -> None:
         """With what the entry did, where the page was opened from an entry."""
         super().__init__(*args, **options)
-        with suppress(
-            ValueError, JournalEntry.DoesNotExist
-        ):  # an address that was made up: the form says so once it is sent
-            self.fields["entry"].help_text = _in_words(
-                JournalEntry.objects.get(pk=UUID(str(self.initial.get("entry"))))
-            )
+        # An entry that was made up in the address is passed over here: the form says so once it is sent.
+        with suppress(ValueError, JournalEntry.DoesNotExist):
+            entry = JournalEntry.objects.get(pk=UUID(str(self.initial.get("entry"))))
+            self.fields["entry"].help_text = _in_words(entry)
 
     def act(self, cleaned: dict[str, Any]) -> ReversalRequest:
         """Asks."""
