@@ -12,7 +12,7 @@ Freezing D, each step its own transaction:
 |---|---|---|
 | close the door | D is over, D - 1 is paid, no correction is under way, orders through D are final | `frozen_through` = D |
 | horizon | the door is closed | keeps the next transaction's number |
-| frozen | every transaction below the horizon has ended | `frozen_at` |
+| frozen | every transaction of this database below the horizon has ended | `frozen_at` |
 
 The door is closed under the fund's lock, which whatever counts back into the fund shares (`catalogue.lock_against_freezing`):
 without it something back-dated could still arrive. Postings numbered below the horizon count, others do not: without it a
@@ -37,6 +37,20 @@ from superapp import clock, runs
 PATIENCE_SECONDS = 0.5
 """How long a worker waits on the spot for the transactions below a horizon."""
 LOOK_SECONDS = 0.01
+
+# Who is under way below the horizon and is not known to be somewhere else: a transaction shows itself by the lock on its own
+# number, and is waited for where it does not (its number is drawn a moment before; a prepared one belongs to no session).
+FREEZE_SQL = """
+    UPDATE funds_fundday SET frozen_at = coalesce(frozen_at, %(now)s)
+    WHERE id = %(day)s AND NOT EXISTS (
+        SELECT FROM pg_snapshot_xip(pg_current_snapshot()) AS open (tx)
+        WHERE open.tx::text::bigint < horizon AND NOT EXISTS (
+            SELECT FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid
+            WHERE l.locktype = 'transactionid' AND l.granted AND l.mode = 'ExclusiveLock' AND l.transactionid = open.tx::xid
+              AND s.datname <> current_database()
+        )
+    )
+"""
 
 # For a row `a` of wallet_account. The postings it looks at are below the horizon, so every snapshot since `frozen_at` has them.
 ENTITLED_SQL = """
@@ -146,9 +160,5 @@ def _wait_for_horizon(row: FundDay) -> None:
 
 def _set_frozen(row: FundDay) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE funds_fundday SET frozen_at = coalesce(frozen_at, %s) WHERE id = %s "
-            "AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= horizon",
-            [clock.now(), row.pk],
-        )
+        cursor.execute(FREEZE_SQL, {"now": clock.now(), "day": row.pk})
         return bool(cursor.rowcount)

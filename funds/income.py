@@ -41,6 +41,7 @@ from wallet.errors import LedgerFault
 log = logging.getLogger(__name__)
 
 KIND = INCOME_RUN
+PAY_TASK = "funds.pay_income"
 WORK_TASK = "funds.work_income_run"
 HELPERS = 4
 """How many workers are called to a stage with more than one batch."""
@@ -224,11 +225,12 @@ def _post(fund: Fund, run: Run, *, until: float) -> int:
     run.refresh_from_db()
     if run.state != _S.POSTING or not income_batches.all_posted(run):
         return 0
-    return int(
-        income_days.collect_shortfalls(fund, run)
-        or income_days.send_later_income_on(fund, run)
-        or income_days.close(fund, run)
-    )
+    if income_days.collect_shortfalls(fund, run) or income_days.send_later_income_on(fund, run):
+        return 1
+    closed = income_days.close(fund, run)
+    if closed:
+        doorbell.ring(PAY_TASK)  # days that were missed follow one another, not one a sweep
+    return int(closed)
 
 
 def _one_after_the_other(take: Callable[[], bool], *, until: float) -> int:

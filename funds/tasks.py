@@ -37,7 +37,7 @@ def pay_out_redemptions() -> int:
     return _until_nothing(order_sets.pay_out_due)
 
 
-@shared_task(name="funds.pay_income")
+@shared_task(name=income.PAY_TASK)
 def pay_income() -> int:
     """Opens the income runs that are due and works on all that are unfinished."""
     return income.work_on_all(income.open_due_runs(), seconds=WORK_SECONDS).steps

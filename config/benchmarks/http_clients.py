@@ -15,8 +15,8 @@ REFUSED_PAUSE_SECONDS = 0.05
 MOST_REFUSALS = 100
 
 NOT_NOW = (b'"UNAVAILABLE"', b"canceling statement due to", b"has used up its time")
-"""What an answer of 200 holds whose request was given up in time, because the machine had stalled: the site's word, and those of
-the limit's bare view, which masks nothing.
+"""What an answer of 200 holds whose request was given up in time, because the machine had stalled: the site's word, and those
+of the limit's bare view, which masks nothing.
 """
 
 

@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.db import connection, transaction
+from psycopg.conninfo import make_conninfo
 
 from funds import catalogue, entitlement, income, income_batches, income_days, order_sets, orders, yields
 from funds.errors import BackdatedIntoFrozenDay, OrderNotCancellable
@@ -21,6 +23,7 @@ from superapp.ids import uuid7
 from superapp.models import Run, RunBatch, User
 from tests import factories
 from tests.concurrency.locks import forces
+from tests.databases import TestDatabase
 from tests.funds import scenes
 from tests.interleaving import actors, in_a_transaction
 from tests.waiting import wait_until
@@ -230,6 +233,20 @@ def test_a_day_is_frozen_only_when_every_transaction_that_was_open_at_its_end_ha
         slow.go_on()
         slow.answer()
     assert wait_until(_freezing(fund), what="a frozen day").frozen_at is not None
+
+
+@forces("a fund's days")
+def test_a_day_does_not_wait_for_a_transaction_of_another_database(module_db: TestDatabase) -> None:
+    """Its number is below the horizon, for the databases of a server share their numbers; nothing of it can count here."""
+    fund = _a_fund()
+    with psycopg.connect(make_conninfo(module_db.url, dbname="postgres")) as elsewhere:
+        (number,) = elsewhere.execute("SELECT pg_current_xact_id()::text::bigint").fetchone() or (0,)
+        _who_holds(fund)
+        frozen = _freezing(fund)()
+        assert elsewhere.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+    assert frozen.horizon > number > 0
+    assert frozen.frozen_at is not None
 
 
 @forces("a fund's days")

@@ -7,10 +7,11 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from funds import catalogue, entitlement, income, income_batches, income_days, order_sets, yields
+from funds import catalogue, entitlement, income, income_batches, income_days, order_sets, tasks, yields
 from funds.errors import BackdatedIntoFrozenDay
 from funds.income_figures import figures_of
 from funds.models import Fund, FundDay, FundOrder
+from superapp import doorbell
 from superapp.models import Run, User
 from tests.databases import TestDatabase
 from tests.funds import scenes
@@ -38,6 +39,23 @@ def test_nothing_is_paid_before_the_day_is_over(committed_db: TestDatabase) -> N
     with scenes.on("2013-07-03", "00:00"):
         scenes.pay_income()
     assert scenes.incomes(saver, fund) == ["1.54"]
+
+
+def test_whoever_ends_a_day_calls_for_the_next_one(committed_db: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days that were missed follow one another at once, and not one a sweep."""
+    fund = scenes.a_fund("2013-07-02")
+    _a_holder(fund)
+    with scenes.on("2013-07-04", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461", "2013-07-03": "1.4670"})
+        rung: list[str] = []
+        monkeypatch.setattr(doorbell, "ring", lambda task, **_: rung.append(task))
+        (first,) = income.open_due_runs()
+        income.work(first, seconds=PATIENCE_SECONDS)
+        assert (Run.objects.get().state, rung) == (Run.State.CLOSED, [income.PAY_TASK])
+        tasks.pay_income()
+
+    assert [run.state for run in Run.objects.order_by("day")] == [Run.State.CLOSED, Run.State.CLOSED]
+    assert rung == [income.PAY_TASK, income.PAY_TASK]
 
 
 def test_a_late_figure_is_paid_late_with_the_right_effective_day(committed_db: TestDatabase) -> None:
