@@ -6,7 +6,8 @@
 | open | plan | ranges of accounts become batches |
 | counting | shares | only for a derived y: a batch's entitled shares |
 | counting | count | a batch's holders, incomes as cut, and how the cut fractions lie |
-| counting | ties | only when steps end inside a bucket where none was expected: the exact fractions there |
+| counting | fractions | only when steps end where they were not expected: how all fractions lie |
+| counting | ties | only then, when they end inside a bucket: the exact fractions there |
 | posting | post | a batch's incomes are posted, if they agree with what was counted |
 | posting | shortfalls | what holders owe is collected from what the run paid them (`funds.shortfalls`) |
 | posting | later income | income of holdings that were redeemed whole goes on to cash (`funds.later_income`) |

@@ -12,7 +12,7 @@ from funds import catalogue, income_batches, income_sql, later_income, shortfall
 from funds.arithmetic import EXACT, derived_yield, distributable, rate_of, step_of
 from funds.entitlement import end_of
 from funds.flows import FUND_INCOME_CARRIED
-from funds.income_figures import INCOME_RUN, Figures, Stage, exact_in, figures_of, read
+from funds.income_figures import INCOME_RUN, Figures, Stage, exact_in, figures_of, is_known, read
 from funds.leftover import BUCKET_WIDTH, crossing, crossing_batch, merged
 from funds.models import Fund, FundDay
 from funds.policies import INCOME_BATCH_ACCOUNTS
@@ -59,6 +59,8 @@ def finish_stage(fund: Fund, run: Run, figures: Figures) -> bool:
         return _move(fund, run, figures, _with_derived_yield(fund, run, figures))
     if figures.stage == Stage.COUNT:
         return _move(fund, run, figures, _with_totals(run, figures))
+    if figures.stage == Stage.FRACTIONS:
+        return _move(fund, run, figures, _with_bucket(run, figures))
     return _move(fund, run, figures, _with_threshold(fund, run, figures, _exact(run, figures)))
 
 
@@ -136,7 +138,7 @@ def _move(fund: Fund, run: Run, came_from: Figures, figures: Figures) -> bool:
         locked = Run.objects.select_for_update(no_key=True).get(pk=run.pk)
         if locked.state != _S.COUNTING or read(locked.figures).stage != came_from.stage:
             return False
-        if figures.stage == Stage.TIES and came_from.stage == Stage.COUNT:
+        if figures.stage == Stage.TIES and came_from.stage != Stage.TIES:
             figures = _with_threshold_if_counted(fund, run, figures)
         if figures.stage == Stage.DONE:
             return runs.advance(locked, _S.COUNTING, _S.POSTING, figures.stored())
@@ -189,12 +191,21 @@ def _with_totals(run: Run, figures: Figures) -> Figures:
             return figures.with_(left=over)
     steps = int(over / step_of(figures.decimals))
     figures = figures.with_(steps=steps, paid=floors + over)
-    if not steps:
-        return figures
-    place = crossing(merged(batch["fractions"] for batch in _figures(run)), steps=abs(steps))
+    return _with_bucket(run, figures) if steps else figures
+
+
+def _with_bucket(run: Run, figures: Figures) -> Figures:
+    """The bucket in which the last step falls, and the threshold if everyone in it gets one.
+
+    Batches that were told where to look have all other holders in the two buckets beside it: what comes out is right where
+    each of them looked, else the fractions are read again, each by itself.
+    """
+    place = crossing(merged(batch["fractions"] for batch in _figures(run)), steps=abs(figures.steps or 0))
+    if not all(is_known(batch, place.place) for batch in _figures(run)):
+        return figures.with_(stage=Stage.FRACTIONS)
     figures = figures.with_(bucket=place.place, wanted=place.wanted)
     if place.takes_all:
-        return figures.with_(fraction=place.place * BUCKET_WIDTH)
+        return figures.with_(fraction=place.place * BUCKET_WIDTH, stage=Stage.DONE)
     return figures.with_(stage=Stage.TIES)
 
 
@@ -228,7 +239,7 @@ def _with_threshold(fund: Fund, run: Run, figures: Figures, exact: list[dict[str
     return figures.with_(account=account, tie_position=position, tie_wanted=nth)
 
 
-def _figures(run: Run) -> Iterator[dict[str, dict[str, int]]]:
+def _figures(run: Run) -> Iterator[dict[str, Any]]:
     """The batches' figures, in the order of their account ids, a few at a time."""
     rows = RunBatch.objects.filter(run=run).order_by("position").values_list("figures", flat=True)
     return rows.iterator(chunk_size=50)

@@ -26,8 +26,10 @@ class Stage(StrEnum):
     """Only the entitled shares: from them a derived y is worked out."""
     COUNT = "count"
     """Holders, shares, incomes as cut, how the cut fractions lie, and the exact ones where the last step is expected."""
+    FRACTIONS = "fractions"
+    """How all cut fractions lie, when the last step fell elsewhere."""
     TIES = "ties"
-    """The exact fractions in the bucket where the last step falls, when it fell elsewhere."""
+    """The exact fractions in the bucket where it falls then."""
     DONE = "done"
 
 
@@ -190,6 +192,12 @@ def read(stored: Mapping[str, Any]) -> Figures:
     return Figures(**values)
 
 
+def is_known(counted: Mapping[str, Any], bucket: int) -> bool:
+    """Whether a batch's figures tell how many holders that bucket has, and how many lie above it."""
+    near = counted.get("near")
+    return near is None or near["first"] <= bucket <= near["last"]
+
+
 def exact_in(counted: Mapping[str, Any], bucket: int) -> dict[str, int] | None:
     """How many holders each exact fraction in a bucket has, by a batch's figures; None when it was not looked at.
 
@@ -199,7 +207,7 @@ def exact_in(counted: Mapping[str, Any], bucket: int) -> dict[str, int] | None:
         ties: dict[str, int] = counted["ties"]
         return ties
     near = counted.get("near")
-    if near is None or not near["first"] <= bucket <= near["last"]:
+    if near is None or not is_known(counted, bucket):
         return None
     return {place: count for place, count in near["fractions"].items() if int(place) // BUCKET_WIDTH == bucket}
 

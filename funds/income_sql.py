@@ -4,14 +4,16 @@ Parameters: those of `entitlement.BASIS_SQL`; `decimals`, `units` (what makes a 
 the run pays by; for a correction `old_*`, the rule it replaces. `OFFSET 0` keeps the planner from working a column out
 again at each place that names it.
 
-What a day costs beside writing it is reading it, so the reads of every day (`counts_sql`, TIES_SQL) take several batches at a
-time, by `ids`, `lows` and `highs`, and multiply each holder once: `places` turns shares into whole places, of which BUCKETS
-make a step of the minor unit. Only holders in the buckets from `first` to `last` are multiplied again, for their exact
-fraction. `count_sql` does the same for a correction, which needs two rules.
+What a day costs beside writing it is reading it, so the reads of every day (`counts_sql`, `ties_sql`) take several batches at a
+time, by `ids`, `lows` and `highs`, and multiply each holder once: an exact income is a whole number of units, FRACTION_UNITS
+of which make a step of the minor unit (`rate_units`: those of one share; `step_units`: those of one step's worth of shares).
+From that one number come the cut (quotient), the cut's fraction (remainder) and, added up, the shares. `count_sql` does the
+same for a correction, which needs two rules.
 """
 
+from funds.arithmetic import FRACTION_UNITS
 from funds.entitlement import BASIS_SQL, ENTITLED_SQL
-from funds.leftover import BUCKET_WIDTH, BUCKETS
+from funds.leftover import BUCKET_WIDTH
 
 
 def _exact(prefix: str) -> str:
@@ -60,61 +62,93 @@ def count_sql(*, fractions: bool, base: bool, base_steps: bool) -> str:
 
 _BATCHES = "unnest(%(ids)s::bigint[], %(lows)s::uuid[], %(highs)s::uuid[]) AS b(id, low, high)"
 
-_ENTITLED_OF_BATCH = f"""
-    SELECT {{columns}}{ENTITLED_SQL} AS entitled
-    FROM wallet_account a
-    WHERE a.asset_id = %(asset)s AND a.kind = 'fund' AND a.id BETWEEN b.low AND b.high
-    OFFSET 0
-"""
 
-# Integers: a place is 1 / BUCKETS of a step, so that of one number the cut, and the bucket of the cut's fraction, are
-# quotient and remainder. An income of 9 x 10^15 steps would not fit, and is refused by the database.
-_PLACES = "trunc(e.entitled * %(places)s::numeric)::bigint"
+def _units_of_batch(*, wide: bool) -> str:
+    """Of each holder: `units` and `fraction`. As bigint 9 x 10^10 steps do not fit, and the database refuses the day.
 
-
-_IN_BUCKETS = f"abs({{places}} %% {BUCKETS}) BETWEEN %(first)s::bigint AND %(last)s::bigint"
-_FRACTION = "(abs({exact} - trunc({exact}, %(decimals)s::int)) * %(units)s::numeric)::bigint"
-
-
-def counts_sql(*, fractions: bool, near: bool) -> str:
-    """Of each of several batches: id, holders, shares, incomes as cut in steps, and how many holders each bucket has.
-
-    With `near`, holders in the buckets from `first` to `last` are counted by their exact fraction, as the place -1 - fraction.
+    `wide` counts in numeric, which takes a third longer.
     """
-    place = f"abs(p.places %% {BUCKETS})" if fractions else "0::bigint"
-    if near:
-        exact = "(p.entitled * %(new_rate)s::numeric)"
-        place = f"""CASE WHEN {_IN_BUCKETS.format(places="p.places")} THEN -1 - {_FRACTION.format(exact=exact)}
-                        ELSE {place} END"""
+    exact = f"({ENTITLED_SQL}) * %(rate_units)s::numeric"
     return f"""
-        SELECT b.id, coalesce(sum(x.holders), 0)::bigint, coalesce(sum(x.shares), 0), coalesce(sum(x.steps), 0),
-               coalesce(jsonb_object_agg(x.place, x.holders) FILTER (WHERE x.place IS NOT NULL), '{{}}')
+        SELECT u.units, abs(u.units %% {FRACTION_UNITS}) AS fraction
+        FROM (
+            SELECT {f"trunc({exact})" if wide else f"({exact})::bigint"} AS units
+            FROM wallet_account a
+            WHERE a.asset_id = %(asset)s AND a.kind = 'fund' AND a.id BETWEEN b.low AND b.high
+            OFFSET 0
+        ) u
+        WHERE u.units <> 0
+    """
+
+
+def _quotient(dividend: str, divisor: int, *, wide: bool) -> str:
+    return f"div({dividend}, {divisor})" if wide else f"{dividend} / {divisor}"
+
+
+def counts_sql(*, fractions: bool, near: bool, wide: bool, whole: bool = False) -> str:
+    """Of each of several batches: its id and its figures: holders, shares, incomes as cut, and how the fractions lie.
+
+    With `near`, holders in the buckets from `first` to `last` are counted by their exact fraction, which is a place below
+    zero until the figures are put together, and all above or below them in the one bucket next to these. `whole`: marks
+    that a batch which had been counted so is counted again, each bucket by itself.
+    """
+    first, after = f"%(first)s::bigint * {BUCKET_WIDTH}", f"(%(last)s::bigint + 1) * {BUCKET_WIDTH}"
+    place = "0::bigint"
+    if near:
+        place = f"""CASE WHEN p.fraction < {first} THEN %(first)s::bigint - 1
+                         WHEN p.fraction >= {after} THEN %(last)s::bigint + 1 ELSE -1 - p.fraction END"""
+    elif fractions:
+        place = _quotient("p.fraction", BUCKET_WIDTH, wide=wide)
+    marks = ", 'whole', true, 'near', NULL" if whole else ""
+    return f"""
+        SELECT b.id, x.figures
+        FROM {_BATCHES}
+        CROSS JOIN LATERAL (
+            WITH placed AS MATERIALIZED (
+                SELECT {place} AS place, count(*) AS holders, sum(p.units) AS units,
+                       sum({_quotient("p.units", FRACTION_UNITS, wide=wide)}) AS steps
+                FROM ({_units_of_batch(wide=wide)}) p
+                GROUP BY 1
+            )
+            SELECT jsonb_build_object(
+                'holders', coalesce(sum(holders), 0)::bigint,
+                'shares', (div(coalesce(sum(units), 0), %(step_units)s::numeric) * %(step)s::numeric)::text,
+                'floors', (coalesce(sum(steps), 0) * %(paid_step)s::numeric)::text, 'base', '0'
+                {_FRACTIONS_FIGURE if fractions else ""}{_NEAR_FIGURE if near else ""}{marks}) AS figures
+            FROM placed
+        ) x
+    """
+
+
+_FRACTIONS_FIGURE = f""",
+                'fractions', (
+                    SELECT coalesce(jsonb_object_agg(y.bucket, y.holders), '{{}}')
+                    FROM (
+                        SELECT CASE WHEN place < 0 THEN div(-1 - place, {BUCKET_WIDTH}) ELSE place END AS bucket,
+                               sum(holders)::bigint AS holders
+                        FROM placed GROUP BY 1
+                    ) y
+                )"""
+_NEAR_FIGURE = """,
+                'near', jsonb_build_object(
+                    'first', %(first)s::bigint, 'last', %(last)s::bigint,
+                    'fractions', coalesce(jsonb_object_agg(-1 - place, holders) FILTER (WHERE place < 0), '{}'))"""
+
+
+def ties_sql(*, wide: bool) -> str:
+    """Of each of several batches: its id, and how many holders each exact fraction in the buckets `first` to `last` has."""
+    return f"""
+        SELECT b.id, coalesce(jsonb_object_agg(x.fraction, x.holders) FILTER (WHERE x.fraction IS NOT NULL), '{{}}')
         FROM {_BATCHES}
         LEFT JOIN LATERAL (
-            SELECT {place} AS place, count(*) AS holders, sum(p.entitled) AS shares, sum(p.places / {BUCKETS}) AS steps
-            FROM (
-                SELECT e.entitled, {_PLACES} AS places FROM ({_ENTITLED_OF_BATCH.format(columns="")}) e
-                WHERE e.entitled <> 0 OFFSET 0
-            ) p
+            SELECT p.fraction, count(*) AS holders FROM ({_units_of_batch(wide=wide)}) p
+            WHERE p.fraction >= %(first)s::bigint * {BUCKET_WIDTH}
+              AND p.fraction < (%(last)s::bigint + 1) * {BUCKET_WIDTH}
             GROUP BY 1
         ) x ON true
         GROUP BY b.id
     """
 
-
-TIES_SQL = f"""
-    SELECT b.id, coalesce(jsonb_object_agg(x.fraction, x.holders) FILTER (WHERE x.fraction IS NOT NULL), '{{}}')
-    FROM {_BATCHES}
-    LEFT JOIN LATERAL (
-        SELECT {_FRACTION.format(exact="i.exact")} AS fraction, count(*) AS holders
-        FROM (
-            SELECT e.entitled * %(new_rate)s::numeric AS exact FROM ({_ENTITLED_OF_BATCH.format(columns="")}) e
-            WHERE {_IN_BUCKETS.format(places=_PLACES)} AND e.entitled <> 0 OFFSET 0
-        ) i
-        GROUP BY 1
-    ) x ON true
-    GROUP BY b.id
-"""
 
 # What `wallet.ledger_days` pays by: for the accounts that the threshold reaches with its own fraction a little more is enough.
 _LIFT = "CASE WHEN a.id <= %(last)s::uuid THEN %(reached_by)s::numeric ELSE %(by)s::numeric END"

@@ -1,9 +1,9 @@
 """Who gets a step of what the cuts leave over: the largest cut fractions, ties by account id, until none is left.
 
-Decided without a list of holders. The first pass counts each batch's fractions in `BUCKETS` buckets, and value by value in the
-few where the last step is expected (`expected`); only when it falls elsewhere is its bucket looked at once more (it has
-`BUCKET_WIDTH` possible values, however many holders). Among equals at the last value the account ids decide, batch by batch,
-since batches are ranges of ids.
+Decided without a list of holders. The first pass counts each batch's fractions value by value in the few of `BUCKETS` buckets
+where the last step is expected (`expected`), and how many lie above and below. Only when it falls elsewhere are all buckets
+counted, and the one it falls into is looked at once more (it has `BUCKET_WIDTH` possible values, however many holders). Among
+equals at the last value the account ids decide, batch by batch, since batches are ranges of ids.
 """
 
 import math

@@ -51,13 +51,22 @@ _POLL_SECONDS = 0.05
 
 WRITE_FIGURES_SQL = """
     UPDATE superapp_runbatch b
-    SET figures = b.figures || f.figures::jsonb, state = coalesce(%(to_state)s::text, b.state),
+    SET figures = b.figures || f.figures, state = coalesce(%(to_state)s::text, b.state),
         attempts = b.attempts + CASE WHEN %(to_state)s::text IS NULL THEN 0 ELSE 1 END,
         counted_at = CASE WHEN %(to_state)s::text = 'counted' THEN %(now)s::timestamptz ELSE b.counted_at END,
         posted_at = CASE WHEN %(to_state)s::text = 'posted' THEN %(now)s::timestamptz ELSE b.posted_at END
-    FROM unnest(%(ids)s::bigint[], %(figures)s::text[]) AS f(id, figures)
+    FROM ({found}) AS f(id, figures)
     WHERE b.id = f.id AND (%(came_from)s::text IS NULL OR b.state = %(came_from)s::text)
 """
+GIVEN_SQL = "SELECT g.id, g.figures::jsonb FROM unnest(%(ids)s::bigint[], %(figures)s::text[]) AS g(id, figures)"
+
+
+@dataclass(frozen=True)
+class Query:
+    """Figures that the database works out itself: one row a batch, its id and its figures as jsonb."""
+
+    sql: str
+    params: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -131,9 +140,12 @@ def finish_batch(batch: RunBatch, to_state: RunBatch.State, figures: Mapping[str
 
 
 def finish_batches(
-    batches: Sequence[RunBatch], to_state: RunBatch.State, figures: Mapping[int, Mapping[str, Any]]
+    batches: Sequence[RunBatch], to_state: RunBatch.State, figures: Mapping[int, Mapping[str, Any]] | Query
 ) -> None:
-    """`finish_batch` for several claimed batches of one state, in one statement; `figures`: what to add to each."""
+    """`finish_batch` for several claimed batches of one state, in one statement; `figures`: what to add to each.
+
+    What a query finds goes to the batches without passing by here: the objects do not have it.
+    """
     _must_be_in_transaction()
     came_from = {RunBatch.State(batch.state) for batch in batches}
     if {BATCH_MOVES.get(state) for state in came_from} != {to_state}:
@@ -144,7 +156,7 @@ def finish_batches(
         batch.state = to_state
 
 
-def add_figures(batches: Sequence[RunBatch], figures: Mapping[int, Mapping[str, Any]]) -> None:
+def add_figures(batches: Sequence[RunBatch], figures: Mapping[int, Mapping[str, Any]] | Query) -> None:
     """Adds figures to claimed batches, which stay in their state."""
     _must_be_in_transaction()
     _write_figures(batches, figures, came_from=None, to_state=None)
@@ -152,22 +164,17 @@ def add_figures(batches: Sequence[RunBatch], figures: Mapping[int, Mapping[str, 
 
 def _write_figures(
     batches: Sequence[RunBatch],
-    figures: Mapping[int, Mapping[str, Any]],
+    figures: Mapping[int, Mapping[str, Any]] | Query,
     *,
     came_from: RunBatch.State | None,
     to_state: RunBatch.State | None,
 ) -> int:
+    if not isinstance(figures, Query):
+        given = [json.dumps(dict(figures.get(batch.pk, {}))) for batch in batches]
+        figures = Query(GIVEN_SQL, {"ids": [batch.pk for batch in batches], "figures": given})
+    move = {"came_from": came_from, "to_state": to_state, "now": clock.now()}
     with connection.cursor() as cursor:
-        cursor.execute(
-            WRITE_FIGURES_SQL,
-            {
-                "ids": [batch.pk for batch in batches],
-                "figures": [json.dumps(dict(figures.get(batch.pk, {}))) for batch in batches],
-                "came_from": came_from,
-                "to_state": to_state,
-                "now": clock.now(),
-            },
-        )
+        cursor.execute(WRITE_FIGURES_SQL.format(found=figures.sql), {**figures.params, **move})
         return int(cursor.rowcount)
 
 

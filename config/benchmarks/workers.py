@@ -17,7 +17,7 @@ SWEEP_SECONDS = 2.0
 """How often a bell is rung again while work is left, as beat does."""
 
 DEADLINE_SECONDS = 600.0
-LOOK_SECONDS = 0.005
+LOOK_SECONDS = 0.015
 
 
 _AT_WORK_SQL = """
@@ -71,7 +71,7 @@ class Workers:
         """Yields what tells whether a worker's session is at work.
 
         It asks as the role that has connected, as the workers have: the site's own may not see what another's session does.
-        Its statement is prepared: planned anew every few milliseconds it would take a fifth of a core.
+        Its statement is prepared: planned anew at each look it would take a fifth of a core.
         """
         with psycopg.connect(self.url, autocommit=True) as session:
 

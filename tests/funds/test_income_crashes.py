@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from funds import income, income_batches, income_days, later_income
+from funds import income, income_batches, income_days, later_income, leftover
 from funds.models import Fund
 from superapp import policies, runs
 from superapp.models import Run, User
@@ -64,8 +64,10 @@ def _killed_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, after
     with monkeypatch.context() as patched:
         patched.setattr(module, name, dying)
         if name == "add_figures":
-            # Written only where the last step was not expected, so that its bucket is read for itself.
-            patched.setattr(income_batches, "expected", lambda *_counts, **_steps: None)
+            # Written but once where the last step is expected; elsewhere all fractions are read again, then its bucket
+            # is looked at, unless it gets a step as a whole.
+            patched.setattr(income_batches, "expected", lambda *_counts, **_steps: (0, 0))
+            patched.setattr(leftover.Crossing, "takes_all", False)
         yield
 
 
@@ -78,7 +80,9 @@ DEATHS: list[tuple[Any, str, bool, int]] = [
     (runs, "advance", True, 3),  # closed
     (runs, "finish_batches", False, 1),
     (runs, "finish_batches", True, 3),
-    (runs, "add_figures", True, 2),
+    (runs, "add_figures", True, 1),  # the first batch, told where to look
+    (runs, "add_figures", True, 3),  # fractions
+    (runs, "add_figures", False, 7),  # ties
     (runs, "finish_batch", False, 1),
     (runs, "finish_batch", True, 3),
     (income_batches, "post_to_range", False, 2),

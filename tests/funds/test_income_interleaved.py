@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from funds import income, income_batches, leftover, order_sets
 from funds.arithmetic import FRACTION_UNITS, income_of
-from funds.income_figures import Figures, Rule
+from funds.income_figures import Figures, Rule, figures_of
 from funds.leftover import Threshold
 from funds.models import Fund
 from superapp import policies
@@ -175,7 +175,30 @@ def test_a_last_step_among_equals_is_paid_without_locks_and_read_again_only_wher
     paid = dict(Posting.objects.filter(subject=run.pk, amount__gt=0).values_list("account_id", "amount"))
     assert [paid[account] for account in held] == [Decimal(i) for i in ("0.49", "0.49", "0.15", "0.14", "0.14", "0.29")]
     batches = RunBatch.objects.filter(run=run)
-    assert batches.filter(figures__has_key="ties").count() == (batches.count() if reads_again else 0)
+    for read_again in ("whole", "ties"):
+        assert batches.filter(figures__has_key=read_again).count() == (batches.count() if reads_again else 0)
+    scenes.nothing_is_wrong()
+
+
+@pytest.mark.parametrize("deviations", [leftover.DEVIATIONS, 0])
+def test_an_income_too_large_to_be_counted_in_machine_integers_is_counted_all_the_same(
+    committed_db: TestDatabase, monkeypatch: pytest.MonkeyPatch, deviations: int
+) -> None:
+    monkeypatch.setattr(leftover, "DEVIATIONS", deviations)
+    with scenes.on("2013-06-01"):
+        policies.change(policy="funds.income_batch_accounts", value=2)
+    fund = scenes.a_fund("2013-07-02")
+    amounts = [Decimal(amount) for amount in ("900000000000000.01", "3333.33", "3333.33", "1000", "0.01")]
+    held = scenes.many_holders(fund, amounts, since="2013-07-02")
+    entitled = {account: Fraction(amount) for account, amount in held.items()}
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.4601"})
+        scenes.pay_income()
+
+    run = Run.objects.get()
+    paid = dict(Posting.objects.filter(subject=run.pk, amount__gt=0).values_list("account_id", "amount"))
+    assert paid == model.day(entitled=entitled, y=Fraction("1.4601"), remainder=Fraction(0)).incomes
+    assert figures_of(run).shares == sum(amounts)
     scenes.nothing_is_wrong()
 
 
