@@ -27,16 +27,12 @@ class FrontEnd:
     def __init__(self, url: str, *, name: str, phone: str, password: str) -> None:
         self.name = name
         self._http = httpx.Client(base_url=url, timeout=60)
-        signed_in = self._http.post("/_allauth/app/v1/auth/login", json={"phone": phone, "password": password}).json()
+        signed_in = self._post("/_allauth/app/v1/auth/login", {"phone": phone, "password": password})
         self._http.headers["X-Session-Token"] = signed_in["meta"]["session_token"]
 
     def ask(self, document: str, **variables: object) -> dict[str, Any]:
         """The data of a query. Raises Unexpected on a top-level error."""
-        for _ in range(TRIES):
-            answer = self._http.post("/graphql/", json={"query": document, "variables": variables}).json()
-            if not _is_unavailable(answer):
-                break
-            time.sleep(BREATH_SECONDS)
+        answer = self._post("/graphql/", {"query": document, "variables": variables})
         if "errors" in answer:
             raise Unexpected(json.dumps(answer["errors"]))
         data: dict[str, Any] = answer["data"]
@@ -54,6 +50,15 @@ class FrontEnd:
     def close(self) -> None:
         """Hangs up."""
         self._http.close()
+
+    def _post(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        for _ in range(TRIES):
+            response = self._http.post(path, json=body)
+            answer: dict[str, Any] = response.json()
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE and not _is_unavailable(answer):
+                break
+            time.sleep(BREATH_SECONDS)
+        return answer
 
 
 def _is_unavailable(answer: dict[str, Any]) -> bool:

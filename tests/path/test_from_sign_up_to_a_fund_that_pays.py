@@ -79,7 +79,7 @@ def test_two_people_sign_up_pay_each_other_and_earn_in_a_fund(committed_db: Test
         site.start_worker()
         site.start_beat()
         site.wait_for_web()
-        wait_until(lambda: httpx.get(f"{site.url}/readyz").is_success, what="/readyz")
+        wait_until(lambda: httpx.get(f"{site.url}/readyz", timeout=60).is_success, what="/readyz")
 
         # Two people, each with a wallet, a PIN and money from the bank.
         ann, ben = Client(site), Client(site)
