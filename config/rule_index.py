@@ -58,7 +58,12 @@ def kinds() -> list[Rule]:
     """Every row of the flow table that the apps declare."""
     constants = _constants_of_calls({"declare_kind"})
     return [
-        Rule(code=kind.code, anchors=frozenset(constants[kind.code]), sentence=kind.description)
+        Rule(
+            code=kind.code,
+            anchors=frozenset(constants[kind.code]),
+            sentence=kind.description
+            + (f" [How it is worked out, and what proves it]({kind.arithmetic})." if kind.arithmetic else ""),
+        )
         for kind in flows.entry_kinds()
         if kind.code in constants
     ]

@@ -42,7 +42,7 @@ LOOK_SECONDS = 0.01
 # number, and is waited for where it does not (its number is drawn a moment before; a prepared one belongs to no session).
 FREEZE_SQL = """
     UPDATE funds_fundday SET frozen_at = coalesce(frozen_at, %(now)s)
-    WHERE id = %(day)s AND NOT EXISTS (
+    WHERE id = %(day)s AND horizon IS NOT NULL AND NOT EXISTS (
         SELECT FROM pg_snapshot_xip(pg_current_snapshot()) AS open (tx)
         WHERE open.tx::text::bigint < horizon AND NOT EXISTS (
             SELECT FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid

@@ -33,9 +33,9 @@ class Explanation:
     fraction: Decimal
     """How much of one minor unit the cut took off: at least 0, below 1."""
     handed_out: Decimal
-    """What came back of all cuts together: one minor unit, or nothing."""
+    """What came back of all cuts together: one minor unit, given or (below zero) taken, or nothing."""
     threshold: Decimal | None
-    """Fractions above this one got a step; None when nothing was handed out."""
+    """Larger fractions got one minor unit, equal ones by account; None when nothing was handed out."""
     why: str
 
     @property

@@ -56,11 +56,13 @@ FUND_INCOME = declare_kind(
     "fund_income",
     legs=[debit(FUND_ISSUED, SHARES), credit(FUND, SHARES)],
     description="One batch of holders gets the income of a day, counting from 00:00 of the next.",
+    arithmetic="fund-arithmetic.md",
 )
 FUND_CORRECTION = declare_kind(
     "fund_correction",
     legs=[either(FUND_ISSUED, SHARES), either(FUND, SHARES), debit(OWED, SHARES)],
     description="Holders bear a negative day, or get the difference of a corrected one; what one lacks is owed.",
+    arithmetic="fund-arithmetic.md",
 )
 SHORTFALL_COLLECTED = declare_kind(
     "shortfall_collected",
@@ -71,4 +73,5 @@ FUND_INCOME_CARRIED = declare_kind(
     "fund_income_carried",
     legs=[either(FUND_ISSUED, SHARES), either(FUND_UNDISTRIBUTED, SHARES)],
     description="What the cuts left over is carried to the next day, or what was brought forward is used.",
+    arithmetic="fund-arithmetic.md",
 )

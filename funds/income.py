@@ -229,7 +229,7 @@ def _post(fund: Fund, run: Run, *, until: float) -> int:
     if income_days.collect_shortfalls(fund, run) or income_days.send_later_income_on(fund, run):
         return 1
     closed = income_days.close(fund, run)
-    if closed:
+    if closed and (_next_figure(fund) or _corrections(fund)):
         doorbell.ring(PAY_TASK)  # days that were missed follow one another, not one a sweep
     return int(closed)
 

@@ -6,8 +6,8 @@ read    one scan of the accounts, grouped in the database by the exact fractions
         where the day's last step is expected, which spares a second scan             batch, written where they were found
 post    entry, postings, balances (`wallet.ledger_days`)                              n rows written by one statement
 check   what was posted against what was counted                                      two figures
-again   only where they differ, or where holders may lose: accounts locked in id      n rows locked, decided on and written
-        order, then the same; what differs still stops the run
+again   only where they differ, or where holders may lose: `ledger_sets.post_set`,    n rows locked, decided on and written
+        accounts locked in id order; what differs still stops the run
 
 Nothing in a worker's memory grows with the number of holders.
 """
@@ -24,8 +24,8 @@ from funds import catalogue, income_sql, losses
 from funds.arithmetic import EXACT, RATE_DECIMALS, Y_DECIMALS, rate_of, step_of
 from funds.entitlement import ACCOUNTS_SQL, basis_params, end_of
 from funds.flows import FUND_CORRECTION, FUND_INCOME
-from funds.income_figures import Figures, Rule, Stage, figures_of, steps_in
-from funds.leftover import expected, merged
+from funds.income_figures import Figures, Rule, Stage, figures_of, is_known, steps_in
+from funds.leftover import BUCKETS, crossing, expected, merged
 from funds.models import Fund, FundDay
 from superapp import runs, unit_of_work
 from superapp.ids import uuid7
@@ -48,6 +48,8 @@ CLAIM_UNREAD_SQL = """
 
 READ_TOGETHER = 5
 """At most so many batches are read in one transaction, which writes nothing but their figures; near a stage's end fewer."""
+MOST_EXACT = 2_000
+"""About so many exact fractions may be kept of a batch: what is expected in more of its buckets is not looked for."""
 PARTS_OF_THE_REST = 4
 """A claim takes no more than this part of what is left to read, so that workers end a stage together."""
 
@@ -140,8 +142,8 @@ def _post_claimed(fund: Fund, run: Run, *, quick: bool) -> bool:
         if batch is None:
             return False
         figures = figures_of(batch.run)
-        nobody_loses = figures.base is None and figures.known_rate() > 0 and (figures.steps or 0) >= 0
-        posted = (_pay if quick and nobody_loses else _post)(fund, run, batch, figures)
+        only_gains = figures.base is None and figures.known_rate() > 0 and (figures.steps or 0) >= 0
+        posted = (_pay_without_lock_pass if quick and only_gains else _post_under_locks)(fund, run, batch, figures)
         runs.finish_batch(batch, RunBatch.State.POSTED, {"posted": format(posted, "f")})
     return True
 
@@ -182,7 +184,11 @@ def _claim(run: Run, stage: str, *, most: int) -> list[RunBatch]:
 
 
 def _expected(run: Run, figures: Figures) -> Buckets | None:
-    """Where the last step is expected by the batches that are counted; the same for all that one message reads."""
+    """Where the last step is expected by the batches that are counted; the same for all that one message reads.
+
+    None while nothing tells, where too much would have to be kept, or where the batches speak of a bucket beside the ones
+    that they have looked into: then one more is counted whole, which puts the guess right.
+    """
     name = ("income's last step", run.pk)
     known: Buckets | None = unit_of_work.known(name)
     if known is None:
@@ -191,9 +197,18 @@ def _expected(run: Run, figures: Figures) -> Buckets | None:
         shares, floors = (sum((Decimal(batch[name]) for batch in found), Decimal(0)) for name in ("shares", "floors"))
         over = EXACT.multiply(shares, rate_of(figures.known_rate())) - floors
         steps = abs(int(over / step_of(figures.decimals)))
-        known = expected(merged(batch["fractions"] for batch in found), steps=steps)
+        known = _worth_looking(found, steps=steps, accounts=figures.batch_accounts or 0)
         unit_of_work.know(name, known)
     return known
+
+
+def _worth_looking(counted: Sequence[Mapping[str, Any]], *, steps: int, accounts: int) -> Buckets | None:
+    counts = merged(batch["fractions"] for batch in counted)
+    near = expected(counts, steps=steps)
+    if near is None or (near[1] - near[0] + 1) * accounts > MOST_EXACT * BUCKETS:
+        return None
+    place = crossing(counts, steps=steps).place
+    return near if all(is_known(batch, place) for batch in counted) else None
 
 
 def _look_where_expected(fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figures, *, wide: bool) -> None:
@@ -279,7 +294,7 @@ def _exact_fractions(
         return {batch_id: _read(fractions) for batch_id, fractions in cursor.fetchall()}
 
 
-def _pay(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> Decimal:
+def _pay_without_lock_pass(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> Decimal:
     """The quick way, for a day on which nobody loses. Raises _PaidOtherwise, and then must not commit."""
     rule, shares = figures.rule(), catalogue.share_asset(fund)
     below, reached = (rule.lifted(decimals=shares.decimals, reached=reached) for reached in (False, True))
@@ -315,7 +330,7 @@ def _counted(batch: RunBatch, figures: Figures, rule: Rule) -> Decimal:
     return Decimal(batch.figures["floors"]) + rule.step * steps_in(batch, figures) - Decimal(batch.figures["base"])
 
 
-def _post(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> Decimal:
+def _post_under_locks(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> Decimal:
     """The locked way, for every day. Raises FiguresDisagree, and then must not commit."""
     rule, base = figures.rule(), _base_rule(figures)
     amounts = income_sql.amounts_sql(

@@ -64,9 +64,8 @@ _BATCHES = "unnest(%(ids)s::bigint[], %(lows)s::uuid[], %(highs)s::uuid[]) AS b(
 
 
 def _units_of_batch(*, wide: bool) -> str:
-    """Of each holder: `units` and `fraction`. As bigint 9 x 10^10 steps do not fit, and the database refuses the day.
-
-    `wide` counts in numeric, which takes a third longer.
+    """Of each holder: `units` and `fraction`. As bigint 9 x 10^10 steps do not fit: the database raises, and
+    `income_batches.read_some` reads again with `wide`, in numeric.
     """
     exact = f"({ENTITLED_SQL}) * %(rate_units)s::numeric"
     return f"""

@@ -68,6 +68,7 @@ class Uses:
 class EntryKind:
     """One row of the flow table: what an entry of this kind may move. Every leg is optional, none may be added.
 
+    `arithmetic`: the page of docs/ that tells how its amounts are worked out, where that takes more than a sentence.
     `reversible`: it may be taken back by a reversal. Not so where a product's row says what became of it: the row would go on
     saying what the ledger no longer shows, and the product has an entry of its own for that.
     """
@@ -77,6 +78,7 @@ class EntryKind:
     description: str
     uses: Uses | None = None
     reversible: bool = False
+    arithmetic: str = ""
 
     def allows(self, account_kind: str, asset_type: str, sign: int) -> bool:
         """Whether a posting of that sign on an account of that kind belongs to this flow."""
@@ -115,7 +117,13 @@ def declare_usage_class(code: str, description: str) -> UsageClass:
 
 
 def declare_kind(
-    code: str, *, legs: Iterable[FlowLeg], description: str, uses: Uses | None = None, reversible: bool = False
+    code: str,
+    *,
+    legs: Iterable[FlowLeg],
+    description: str,
+    uses: Uses | None = None,
+    reversible: bool = False,
+    arithmetic: str = "",
 ) -> EntryKind:
     """Adds a row to the flow table. Raises ValueError when the code is taken, or a reversal would leave usage behind."""
     if code in _entry_kinds:
@@ -123,7 +131,12 @@ def declare_kind(
     if uses and reversible:
         raise ValueError(f"The entry kind {code} counts usage, which a reversal would not give back.")
     kind = _entry_kinds[code] = EntryKind(
-        code=code, legs=tuple(legs), description=description, uses=uses, reversible=reversible
+        code=code,
+        legs=tuple(legs),
+        description=description,
+        uses=uses,
+        reversible=reversible,
+        arithmetic=arithmetic,
     )
     return kind
 

@@ -74,7 +74,7 @@ LAPSED_SQL = """
     WHERE h.state = 'lapsed' OR (h.state = 'open' AND h.lapses_at <= %(set_recorded_at)s)
 """
 
-# One leg per inline account (income, most settlements): the UPDATE itself hands out the sequence and the balance.
+# One leg per inline account (income under locks): the UPDATE itself hands out the sequence and the balance.
 MOVED_ONCE = """
     updated AS (
         UPDATE wallet_account a

@@ -54,6 +54,16 @@ def test_pages_with_commands_are_read_by_their_test() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
+def test_tests_that_are_named_exist(page: Path) -> None:
+    """`test_...`: a page that says what proves a rule must not outlive it."""
+    known = set(
+        re.findall(r"^def (test_\w+)", "\n".join(f.read_text() for f in (ROOT / "tests").rglob("test_*.py")), re.M)
+    )
+    named = re.findall(r"`(?:tests/[\w./]+::)?(test_\w+)(?:\[[^`]*)?`", page.read_text())
+    assert set(named) <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_paths_that_are_named_exist(page: Path) -> None:
     """`wallet/ledger.py` and the like; a page that speaks of files must not outlive them."""
     for path in re.findall(

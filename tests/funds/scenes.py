@@ -143,7 +143,7 @@ def sweep() -> None:
 
 
 def pay_income() -> None:
-    """Works off every income run that can go on; a day waits for transactions of others, in other tests' databases too."""
+    """Works off every income run that can go on; a day waits for transactions of others in its database."""
 
     def nothing_is_freezing() -> bool:
         while sum(income.work(run, seconds=60) for run in income.open_due_runs()):

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from itertools import count
+from itertools import count, cycle
 from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from funds import income_batches
 from funds.income_figures import figures_of
+from funds.leftover import BUCKETS
 from funds.models import Fund
 from superapp import policies
 from superapp.models import Run
@@ -32,6 +34,9 @@ amounts = st.lists(
     max_size=30,
 )
 figures = st.lists(st.decimals(min_value=-3, max_value=3, places=4), min_size=1, max_size=3)
+guesses = st.one_of(
+    st.none(), st.tuples(st.integers(0, BUCKETS - 1), st.integers(0, BUCKETS - 1)).map(lambda two: (min(two), max(two)))
+)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -44,6 +49,25 @@ def test_every_day_is_conserved_and_everyone_gets_what_the_rules_say(
     fund = _a_fund(policy, batch)
     entitled = scenes.many_holders(fund, held, since="2013-07-01")
     _live_through(fund, entitled, ys)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(held=amounts, ys=figures, batch=st.integers(1, 9), guesses=st.lists(guesses, min_size=1, max_size=8))
+@example(held=[Decimal("3333.33")] * 9, ys=[Decimal("1.46")] * 2, batch=2, guesses=[(0, 0), (400, 500), (999, 999)])
+def test_wherever_the_last_step_is_expected_everyone_gets_what_the_rules_say(
+    committed_db: TestDatabase,
+    held: list[Decimal],
+    ys: list[Decimal],
+    batch: int,
+    guesses: list[tuple[int, int] | None],
+) -> None:
+    """A guess may be wrong, and another one for each batch: it decides what is read again, never who is paid."""
+    fund = _a_fund(Fund.Leftover.HAND_OUT, batch)
+    entitled = scenes.many_holders(fund, held, since="2013-07-01")
+    following = cycle(guesses)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(income_batches, "_expected", lambda *_: next(following))
+        _live_through(fund, entitled, ys)
 
 
 @pytest.mark.parametrize("policy", list(Fund.Leftover))

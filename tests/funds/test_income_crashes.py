@@ -64,9 +64,9 @@ def _killed_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, after
     with monkeypatch.context() as patched:
         patched.setattr(module, name, dying)
         if name == "add_figures":
-            # Written but once where the last step is expected; elsewhere all fractions are read again, then its bucket
-            # is looked at, unless it gets a step as a whole.
-            patched.setattr(income_batches, "expected", lambda *_counts, **_steps: (0, 0))
+            # Where the last step was not expected all fractions are read again, then its bucket is looked at, unless it
+            # gets a step as a whole.
+            patched.setattr(income_batches, "_expected", lambda *_: (0, 0))
             patched.setattr(leftover.Crossing, "takes_all", False)
         yield
 
@@ -80,7 +80,7 @@ DEATHS: list[tuple[Any, str, bool, int]] = [
     (runs, "advance", True, 3),  # closed
     (runs, "finish_batches", False, 1),
     (runs, "finish_batches", True, 3),
-    (runs, "add_figures", True, 1),  # the first batch, told where to look
+    (income_batches, "_look_where_expected", True, 1),
     (runs, "add_figures", True, 3),  # fractions
     (runs, "add_figures", False, 7),  # ties
     (runs, "finish_batch", False, 1),

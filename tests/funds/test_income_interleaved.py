@@ -64,13 +64,13 @@ def _posting_of(fund: Fund, run: Run) -> Job:
 
 def _locked_way_is_closed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     taken: list[int] = []
-    post = income_batches._post
+    post = income_batches._post_under_locks
 
     def watched(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> Decimal:
         taken.append(batch.position)
         return post(fund, run, batch, figures)
 
-    monkeypatch.setattr(income_batches, "_post", watched)
+    monkeypatch.setattr(income_batches, "_post_under_locks", watched)
     return taken
 
 

@@ -3,7 +3,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from payments.flows import TRANSFER_SENT
 from superapp import clock
@@ -213,6 +213,31 @@ def test_the_owner_cannot_change_or_delete_what_is_written_either(statement: str
         connection.cursor() as cursor,
     ):
         cursor.execute(statement.format(table))
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("balance = -0.01", "available_covers_what_is_spent"),
+        ("held = balance + 0.01", "available_covers_what_is_spent"),
+        ("credit_limit = 5, balance = -5.01", "available_covers_what_is_spent"),
+        ("held = -0.01", "held_is_not_negative"),
+    ],
+)
+def test_the_database_keeps_an_account_from_being_overdrawn_whoever_asks(change: str, constraint: str) -> None:
+    """What stands behind INSUFFICIENT_FUNDS, should the ledger ever forget to ask."""
+    world = a_ledger(balances=["10.00"])
+    before = everything()
+
+    with (
+        pytest.raises(IntegrityError, match=constraint),
+        transaction.atomic(),
+        the_owners_hand(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"UPDATE wallet_account SET {change} WHERE id = %s", [world.wallets[0]])
 
     assert everything() == before
 

@@ -21,6 +21,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -269,10 +270,11 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     @display(description="Rule")
     def rule(self, entry: JournalEntry) -> str:
         """Its kind's row of the flow table, and the page that leads from there to the code and to a test that holds it."""
-        legs = flows.legs_in_words(flows.entry_kind(entry.kind))
+        kind = flows.entry_kind(entry.kind)
+        worked_out = f"How its amounts are worked out: docs/{kind.arithmetic}. " if kind.arithmetic else ""
         return (
-            f"May move: {legs}. Who posts it, and a test that holds it: docs/rules.md, entry {entry.kind}. "
-            "(C: cash, S: shares.)"
+            f"May move: {flows.legs_in_words(kind)}. Who posts it, and a test that holds it: docs/rules.md, entry "
+            f"{entry.kind}. {worked_out}(C: cash, S: shares.)"
         )
 
     @display(description="About")
@@ -283,7 +285,11 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     @display(description="Reverses")
     def reverses_link(self, entry: JournalEntry) -> SafeString | str:
         """The entry that this one takes back."""
-        return entry_link(entry.reverses_id)
+        taken_back = entry.reverses
+        if taken_back is None:
+            return entry_link(None)
+        title = f"{self.shown_kind(taken_back)} of {timezone.localtime(taken_back.effective_at):%Y-%m-%d %H:%M:%S}"
+        return entry_link(taken_back.pk, title)
 
     @display(description="Reversed by")
     def reversed_by(self, entry: JournalEntry) -> SafeString | str:
