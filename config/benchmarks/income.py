@@ -28,7 +28,7 @@ from wallet.accounts import system_account
 from wallet.flows import FUND, FUND_ISSUED
 from wallet.models import Account
 
-ROWS = 100_000
+ROWS = 1_000_000
 WORKERS = 2
 TASK = "funds.pay_income"
 PER_10K = Decimal("1.2345")
