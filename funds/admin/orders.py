@@ -1,5 +1,8 @@
 """What people ordered of funds, what was settled with their managers, what holders owe. Read-only."""
 
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
 from django.contrib import admin
 from django.utils.safestring import SafeString
 from unfold.decorators import display
@@ -9,9 +12,18 @@ from funds.models import FundOrder, IncomeShortfall, ManagerSettlement
 from superapp import back_office
 from superapp.admin import EMPTY, PERSON_LINKS, ReadOnlyAdmin
 from superapp.figures import figure
-from superapp.models import User
+from superapp.models import Run, User
 from superapp.money import minor_unit_decimals
-from wallet.admin.links import SUBJECT_PAGES, account_link, entry_link, link, list_address, page_of, person_link
+from wallet.admin.links import (
+    SUBJECT_PAGES,
+    SUBJECT_TITLES,
+    account_link,
+    entry_link,
+    link,
+    list_address,
+    page_of,
+    person_link,
+)
 
 SUBJECT_PAGES |= {
     kind.code: model
@@ -34,6 +46,13 @@ SUBJECT_PAGES |= {
     }.items()
     for kind in kinds
 }
+
+
+def _days_of(run_ids: Collection[UUID]) -> Mapping[UUID, str]:
+    return {run.pk: f"income of {run.day}" for run in Run.objects.filter(pk__in=run_ids).only("day")}
+
+
+SUBJECT_TITLES["superapp.run"] = _days_of
 
 back_office.ICONS |= {
     "funds.fundorder": "shopping_cart",

@@ -44,8 +44,11 @@ def test_income_leads_to_its_run(office: Client) -> None:
     wei = click(office, office.get("/admin/superapp/user/?q=wei"), "Wei")
     holding = click(office, click(office, wei, "Accounts"), "fund")
 
-    run = click(office, click(office, holding, "fund income"), "run")
+    entry = click(office, holding, "fund income")
+    [title] = [title for title in links_of(entry) if title.startswith("income of ")]
+    run = click(office, entry, title)
 
+    assert title.removeprefix("income of ") in text_of(run)
     assert "fund_income" in text_of(run)
     assert "HARVEST" in text_of(run)
 

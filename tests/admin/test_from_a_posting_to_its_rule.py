@@ -5,12 +5,12 @@ from uuid import UUID
 import pytest
 from django.test import Client
 
-from superapp.models import User
+from superapp.models import Run, User
 from tests.admin.pages import click, links_of, text_of
 from tests.factories import a_payer, an_operator
 from wallet import flows, reversals
 from wallet.admin.links import SUBJECT_PAGES
-from wallet.models import Account, JournalEntry
+from wallet.models import Account, JournalEntry, Posting
 
 ADD = "/admin/wallet/reversalrequest/add/"
 
@@ -36,6 +36,15 @@ def test_whatever_an_entry_is_about_has_a_page(office: Client) -> None:
         about = office.get(page_of(entry.pk))
         assert str(entry.subject) in " ".join(links_of(about).values()), entry.kind
         assert office.get(next(a for a in links_of(about).values() if str(entry.subject) in a)).status_code == 200
+
+
+def test_an_accounts_page_says_of_which_day_an_income_is_and_leads_to_its_run(office: Client) -> None:
+    """It counts from 00:00 of the next day, so that neither of its times shows the day."""
+    posting = Posting.objects.filter(entry__kind="fund_income", account__kind="fund").latest("recorded_at")
+    run = Run.objects.get(pk=posting.subject)
+    page = office.get(f"/admin/wallet/account/{posting.account_id}/change/")
+
+    assert links_of(page)[f"income of {run.day}"].endswith(f"/admin/superapp/run/{run.pk}/change/")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from superapp import back_office
 from superapp.admin import EMPTY, PERSON_LINKS, ReadOnlyAdmin
 from superapp.figures import figure
 from wallet import flows, journal
-from wallet.admin.links import account_link, entry_link, link, list_address, page_of, person_link, subject_link
+from wallet.admin.links import account_link, entry_link, link, list_address, page_of, person_link, subject_links
 from wallet.models import Account, FoldCheckpoint, Hold, JournalEntry, Posting, ReversalRequest
 from wallet.trial_balance import trial_balance
 
@@ -122,17 +122,18 @@ class AccountAdmin(ReadOnlyAdmin):
         account: Account = options["obj"]
         before = request.GET.get("before", "")
         page = journal.postings_of_account(account.pk, before=int(before) if before.isdecimal() else None)
+        subjects = subject_links((posting.entry.kind, posting.subject) for posting in page.postings)
         lines = [
             {
                 "sequence": posting.sequence,
                 "recorded_at": posting.recorded_at,
                 "effective_at": posting.effective_at,
                 "entry": entry_link(posting.entry_id, posting.entry.kind.replace("_", " ")),
-                "subject": subject_link(posting.entry.kind, posting.subject),
+                "subject": subject,
                 "amount": figure(posting.amount, account.asset.decimals),
                 "balance_after": figure(posting.balance_after, account.asset.decimals),
             }
-            for posting in page.postings
+            for posting, subject in zip(page.postings, subjects, strict=True)
         ]
         context |= {"lines": lines, "next_place": page.next_place, "is_first_page": not before}
         page_shown: HttpResponse = super().render_change_form(request, context, **options)
@@ -280,7 +281,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     @display(description="About")
     def about(self, entry: JournalEntry) -> SafeString | str:
         """The transfer, order or run it happened to."""
-        return subject_link(entry.kind, entry.subject)
+        return subject_links([(entry.kind, entry.subject)])[0]
 
     @display(description="Reverses")
     def reverses_link(self, entry: JournalEntry) -> SafeString | str:

@@ -4,6 +4,8 @@ An app adds its entry kinds to SUBJECT_PAGES, so that an entry shows what it hap
 accounts and people with the functions below.
 """
 
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -20,6 +22,9 @@ from wallet.models import Account
 
 SUBJECT_PAGES: dict[str, str] = {flows.TOP_UP.code: "wallet.topup", flows.REVERSAL.code: "wallet.reversalrequest"}
 """For an entry kind, the model (app.model) whose row its entries are about; each app adds its own kinds."""
+
+SUBJECT_TITLES: dict[str, Callable[[Collection[UUID]], Mapping[UUID, str]]] = {}
+"""For a model, what many of its rows are called, in one look; a row of any other goes by its model's name."""
 
 
 def page_of(model: str, key: object) -> str:
@@ -54,7 +59,22 @@ def person_link(person: User | None) -> SafeString | str:
     return link(str(person), page_of("superapp.user", person.pk)) if person else "System"
 
 
-def subject_link(kind: str, subject: UUID) -> SafeString | str:
-    """A link to what an entry is about, named as its page names such rows; a bare id when nobody has a page for it."""
-    page = SUBJECT_PAGES.get(kind)
-    return link(apps.get_model(page)._meta.verbose_name, page_of(page, subject)) if page else str(subject)
+def subject_links(subjects: Iterable[tuple[str, UUID]]) -> list[SafeString | str]:
+    """For each entry kind and subject a link to what the entry is about; a bare id when nobody has a page for it.
+
+    A query for each model whose rows have titles, however many subjects.
+    """
+    asked = list(subjects)
+    rows: defaultdict[str, set[UUID]] = defaultdict(set)
+    for kind, subject in asked:
+        rows[SUBJECT_PAGES.get(kind, "")].add(subject)
+    titles = {page: SUBJECT_TITLES[page](ids) for page, ids in rows.items() if page in SUBJECT_TITLES}
+    links: list[SafeString | str] = []
+    for kind, subject in asked:
+        page = SUBJECT_PAGES.get(kind)
+        if page is None:
+            links.append(str(subject))
+            continue
+        title = titles.get(page, {}).get(subject) or apps.get_model(page)._meta.verbose_name
+        links.append(link(title, page_of(page, subject)))
+    return links
