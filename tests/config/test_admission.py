@@ -18,6 +18,7 @@ from django.db import close_old_connections, connection, connections, transactio
 from django.db.utils import OperationalError
 
 from config.admission import REQUEST_SECONDS, WAIT_SECONDS, Gate
+from config.engines.backend import base
 from config.engines.backend.base import WEB_LOCK_SECONDS, WEB_STATEMENT_SECONDS, DatabaseWrapper, DeadlinePassed
 from config.settings.database import SESSION_LIMITS
 from superapp import counters, prepared
@@ -202,8 +203,11 @@ def test_a_transaction_that_ends_behind_the_deadline_has_ended_and_leaves_a_clea
     assert not connection.in_atomic_block
 
 
-def test_limits_lowered_in_a_transaction_are_lowered_again_after_its_rollback(committed_db: object) -> None:
-    ours().deadline = time.monotonic() + LOWERS_SECONDS
+def test_limits_lowered_in_a_transaction_are_lowered_again_after_its_rollback(
+    committed_db: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "WEB_STATEMENT_SECONDS", 2 * PATIENCE_SECONDS)
+    ours().deadline = time.monotonic() + PATIENCE_SECONDS
     try:
         with transaction.atomic():
             connection.ensure_connection()
