@@ -237,6 +237,7 @@ def test_a_head_exported_while_a_verification_is_at_work_is_no_finding(
 ) -> None:
     settings.SEAL_HEADS_FILE = str(tmp_path / "heads")  # type: ignore[attr-defined]
     world = a_sealed_ledger()
+    exported = (tmp_path / "heads").read_text().splitlines()
 
     def meanwhile(cursor: object) -> Iterator[tuple[str, str]]:
         with ThreadPoolExecutor(1) as elsewhere:
@@ -247,7 +248,7 @@ def test_a_head_exported_while_a_verification_is_at_work_is_no_finding(
         [Check("S1", "the ledger goes on", LEDGER, meanwhile), seal_checks.heads()]
     )
 
-    assert len((tmp_path / "heads").read_text().splitlines()) == 2
+    assert len((tmp_path / "heads").read_text().splitlines()) > len(exported) > 0
     assert [finding for each in found.values() for finding in each] == []
 
 
