@@ -39,7 +39,7 @@ GIVE_UP_AFTER_SECONDS = 0.3
 
 SILENT_AFTER_FAILURE_SECONDS = 1.0
 
-GATHER_SECONDS = 0.2
+GATHER_SECONDS = 0.5
 """In a web process: how long after a bell the same one is not rung again, but gathered."""
 
 MOST_BELLS = 1_000
