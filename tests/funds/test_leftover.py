@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from funds import income_batches
 from funds.arithmetic import FRACTION_UNITS
 from funds.leftover import BUCKET_WIDTH, BUCKETS, Threshold, crossing, crossing_batch, expected, merged
 
@@ -70,3 +71,16 @@ def test_without_a_step_nothing_is_expected_and_figures_that_do_not_fit_are_no_f
     assert expected({}, steps=0) is None
     assert expected({7: 5}, steps=0) is None
     assert expected({7: 5}, steps=6) is None
+
+
+def test_a_guess_is_kept_only_where_it_costs_little_and_every_batch_has_looked_there() -> None:
+    """Else one more batch is counted whole: a wrong guess heals, and a thin batch has no other keep all its fractions."""
+    even = {"fractions": {str(bucket): 20 for bucket in range(BUCKETS)}}
+    thin = {"fractions": {"0": 1, "400": 1}}
+    lumped = {"fractions": {"30": 200, "31": 5, "32": 800}, "near": {"first": 31, "last": 31, "fractions": {}}}
+
+    assert income_batches._worth_looking([even], steps=10_000, accounts=20_000) == (491, 509)
+    assert income_batches._worth_looking([thin], steps=1, accounts=2) == (0, BUCKETS - 1)
+    assert income_batches._worth_looking([thin], steps=1, accounts=20_000) is None
+    assert income_batches._worth_looking([lumped], steps=802, accounts=2) is not None
+    assert income_batches._worth_looking([lumped], steps=500, accounts=2) is None
