@@ -246,10 +246,10 @@ def _counts(
 ) -> runs.Query:
     """What is counted goes to the batches' rows without coming here: bringing it cost a third of what counting did."""
     params = _params_of_several(fund, run, batches, figures)
-    if near is not None:
-        params["first"], params["last"] = near
-    sql = income_sql.counts_sql(fractions=_may_hand_out(figures), near=near is not None, wide=wide, whole=whole)
-    return runs.Query(sql, params)
+    if near is None:
+        return runs.Query(income_sql.counts_sql(fractions=_may_hand_out(figures), wide=wide, whole=whole), params)
+    params["first"], params["last"] = near
+    return runs.Query(income_sql.counts_near_sql(wide=wide), params)
 
 
 def _read_counts_of_correction(fund: Fund, run: Run, batches: Sequence[RunBatch], figures: Figures) -> Found:

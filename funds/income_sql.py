@@ -84,54 +84,70 @@ def _quotient(dividend: str, divisor: int, *, wide: bool) -> str:
     return f"div({dividend}, {divisor})" if wide else f"{dividend} / {divisor}"
 
 
-def counts_sql(*, fractions: bool, near: bool, wide: bool, whole: bool = False) -> str:
-    """Of each of several batches: its id and its figures: holders, shares, incomes as cut, and how the fractions lie.
-
-    With `near`, holders in the buckets from `first` to `last` are counted by their exact fraction, which is a place below
-    zero until the figures are put together, and all above or below them in the one bucket next to these. `whole`: marks
-    that a batch which had been counted so is counted again, each bucket by itself.
+def counts_sql(*, fractions: bool, wide: bool, whole: bool = False) -> str:
+    """Of each of several batches: its id and its figures: holders, shares, incomes as cut, and how many fractions each
+    bucket has. `whole`: marks that a batch of which only some had been kept is counted again.
     """
-    first, after = f"%(first)s::bigint * {BUCKET_WIDTH}", f"(%(last)s::bigint + 1) * {BUCKET_WIDTH}"
-    place = "0::bigint"
-    if near:
-        place = f"""CASE WHEN p.fraction < {first} THEN %(first)s::bigint - 1
-                         WHEN p.fraction >= {after} THEN %(last)s::bigint + 1 ELSE -1 - p.fraction END"""
-    elif fractions:
-        place = _quotient("p.fraction", BUCKET_WIDTH, wide=wide)
+    bucket = _quotient("p.fraction", BUCKET_WIDTH, wide=wide) if fractions else "0::bigint"
     marks = ", 'whole', true, 'near', NULL" if whole else ""
     return f"""
         SELECT b.id, x.figures
         FROM {_BATCHES}
         CROSS JOIN LATERAL (
-            WITH placed AS MATERIALIZED (
-                SELECT {place} AS place, count(*) AS holders, sum(p.units) AS units,
+            SELECT jsonb_build_object({_FIGURES}{_FRACTIONS_FIGURE if fractions else ""}{marks}) AS figures
+            FROM (
+                SELECT {bucket} AS bucket, count(*) AS holders, sum(p.units) AS units,
                        sum({_quotient("p.units", FRACTION_UNITS, wide=wide)}) AS steps
                 FROM ({_units_of_batch(wide=wide)}) p
                 GROUP BY 1
-            )
-            SELECT jsonb_build_object(
-                'holders', coalesce(sum(holders), 0)::bigint,
-                'shares', (div(coalesce(sum(units), 0), %(step_units)s::numeric) * %(step)s::numeric)::text,
-                'floors', (coalesce(sum(steps), 0) * %(paid_step)s::numeric)::text, 'base', '0'
-                {_FRACTIONS_FIGURE if fractions else ""}{_NEAR_FIGURE if near else ""}{marks}) AS figures
-            FROM placed
+            ) r
         ) x
     """
 
 
-_FRACTIONS_FIGURE = f""",
-                'fractions', (
-                    SELECT coalesce(jsonb_object_agg(y.bucket, y.holders), '{{}}')
-                    FROM (
-                        SELECT CASE WHEN place < 0 THEN div(-1 - place, {BUCKET_WIDTH}) ELSE place END AS bucket,
-                               sum(holders)::bigint AS holders
-                        FROM placed GROUP BY 1
-                    ) y
-                )"""
-_NEAR_FIGURE = """,
+def counts_near_sql(*, wide: bool) -> str:
+    """The same where the hand-out is expected to end in the buckets from `first` to `last`: holders in these are counted by
+    their exact fraction, and all above or below them in the one bucket next to these. That needs no grouping of all.
+    """
+    first, after = f"%(first)s::bigint * {BUCKET_WIDTH}", f"(%(last)s::bigint + 1) * {BUCKET_WIDTH}"
+    return f"""
+        SELECT b.id, x.figures
+        FROM {_BATCHES}
+        CROSS JOIN LATERAL (
+            WITH read AS MATERIALIZED (
+                SELECT count(*) AS holders, sum(p.units) AS units,
+                       sum({_quotient("p.units", FRACTION_UNITS, wide=wide)}) AS steps,
+                       count(*) FILTER (WHERE p.fraction < {first}) AS below,
+                       array_agg(p.fraction) FILTER (WHERE p.fraction >= {first} AND p.fraction < {after}) AS near
+                FROM ({_units_of_batch(wide=wide)}) p
+            ),
+            near AS MATERIALIZED (
+                SELECT f.fraction, count(*) AS holders FROM read, unnest(read.near) AS f(fraction) GROUP BY 1
+            ),
+            buckets AS (
+                SELECT div(fraction, {BUCKET_WIDTH}) AS bucket, sum(holders)::bigint AS holders FROM near GROUP BY 1
+                UNION ALL
+                SELECT %(first)s::bigint - 1, below FROM read WHERE below > 0
+                UNION ALL
+                SELECT %(last)s::bigint + 1, above
+                FROM (SELECT holders - below - coalesce(cardinality(near), 0) AS above FROM read) a WHERE above > 0
+            )
+            SELECT jsonb_build_object({_FIGURES},
+                'fractions', (SELECT coalesce(jsonb_object_agg(bucket, holders), '{{}}') FROM buckets),
                 'near', jsonb_build_object(
                     'first', %(first)s::bigint, 'last', %(last)s::bigint,
-                    'fractions', coalesce(jsonb_object_agg(-1 - place, holders) FILTER (WHERE place < 0), '{}'))"""
+                    'fractions', (SELECT coalesce(jsonb_object_agg(fraction, holders), '{{}}') FROM near))) AS figures
+            FROM read r
+        ) x
+    """
+
+
+_FIGURES = """
+                'holders', coalesce(sum(r.holders), 0)::bigint,
+                'shares', (div(coalesce(sum(r.units), 0), %(step_units)s::numeric) * %(step)s::numeric)::text,
+                'floors', (coalesce(sum(r.steps), 0) * %(paid_step)s::numeric)::text, 'base', '0'"""
+_FRACTIONS_FIGURE = """,
+                'fractions', coalesce(jsonb_object_agg(r.bucket, r.holders) FILTER (WHERE r.bucket IS NOT NULL), '{}')"""
 
 
 def ties_sql(*, wide: bool) -> str:
