@@ -148,6 +148,15 @@ def _post_claimed(fund: Fund, run: Run, *, quick: bool) -> bool:
     return True
 
 
+def to_post(batch: RunBatch, figures: Figures) -> Decimal:
+    """What a batch is to post, by what was counted: for a correction the difference to what its base paid."""
+    return (
+        Decimal(batch.figures["floors"])
+        + figures.rule().step * steps_in(batch, figures)
+        - Decimal(batch.figures["base"])
+    )
+
+
 def nth_equal(fund: Fund, run: Run, batch: RunBatch, figures: Figures, *, fraction: int, nth: int) -> UUID:
     """The account that is the `nth` of a batch's holders with that cut fraction, in the order of ids."""
     params: dict[str, Any] = {**_params(fund, run, batch, new=_cut_only(figures)), "fraction": fraction, "nth": nth}
@@ -320,14 +329,9 @@ def _pay_without_lock_pass(fund: Fund, run: Run, batch: RunBatch, figures: Figur
         subject=run.pk,
         effective_at=end_of(fund, run.day),
     )
-    if paid.amount != _counted(batch, figures, rule):
+    if paid.amount != to_post(batch, figures):
         raise _PaidOtherwise
     return paid.amount
-
-
-def _counted(batch: RunBatch, figures: Figures, rule: Rule) -> Decimal:
-    """What the batch is to be paid, by what was counted."""
-    return Decimal(batch.figures["floors"]) + rule.step * steps_in(batch, figures) - Decimal(batch.figures["base"])
 
 
 def _post_under_locks(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -> Decimal:
@@ -355,7 +359,7 @@ def _post_under_locks(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -
         then=[POSTED_FIGURE],
     )
     batch.refresh_from_db(fields=["figures"])
-    counted = _counted(batch, figures, rule)
+    counted = to_post(batch, figures)
     posted = Decimal(batch.figures["posted"])
     if posted != counted:
         raise FiguresDisagree(

@@ -77,8 +77,10 @@ def send_later_income_on(fund: Fund, run: Run) -> bool:
 def close(fund: Fund, run: Run) -> bool:
     """Checks the day's totals, posts what is carried, and marks the day paid. Stops the run when a total disagrees."""
     figures = figures_of(run)
-    base = figures_of(Run.objects.get(pk=figures.base)) if figures.base else None
-    fault = _fault_of_totals(run, figures, base)
+    base = _base_of(figures)
+    fault = _fault_of_totals(
+        figures, base, base_counted=runs.total(run, "base"), total=runs.total(run, "posted"), did="posted"
+    )
     if fault is not None:
         runs.stop(run, fault)
         return False
@@ -133,7 +135,10 @@ def _remainder_before(fund: Fund, run: Run) -> Decimal:
 
 
 def _move(fund: Fund, run: Run, came_from: Figures, figures: Figures) -> bool:
-    """A conditional move between stages, so that of two workers who finish one the second changes nothing."""
+    """A conditional move between stages, so that of two workers who finish one the second changes nothing.
+
+    Raises ValueError instead of letting the posting begin on totals that disagree.
+    """
     with transaction.atomic():
         locked = Run.objects.select_for_update(no_key=True).get(pk=run.pk)
         if locked.state != _S.COUNTING or read(locked.figures).stage != came_from.stage:
@@ -141,6 +146,7 @@ def _move(fund: Fund, run: Run, came_from: Figures, figures: Figures) -> bool:
         if figures.stage == Stage.TIES and came_from.stage != Stage.TIES:
             figures = _with_threshold_if_counted(fund, run, figures)
         if figures.stage == Stage.DONE:
+            _check_before_posting(run, figures)
             return runs.advance(locked, _S.COUNTING, _S.POSTING, figures.stored())
         Run.objects.filter(pk=run.pk).update(figures={**locked.figures, **figures.stored()})
     return True
@@ -241,18 +247,36 @@ def _with_threshold(fund: Fund, run: Run, figures: Figures, exact: list[dict[str
 
 def _figures(run: Run) -> Iterator[dict[str, Any]]:
     """The batches' figures, in the order of their account ids, a few at a time."""
-    rows = RunBatch.objects.filter(run=run).order_by("position").values_list("figures", flat=True)
-    return rows.iterator(chunk_size=50)
+    return (batch.figures for batch in _batches(run))
 
 
-def _fault_of_totals(run: Run, figures: Figures, base: Figures | None) -> str | None:
-    posted = runs.total(run, "posted")
+def _batches(run: Run) -> Iterator[RunBatch]:
+    return RunBatch.objects.filter(run=run).order_by("position").iterator(chunk_size=50)
+
+
+def _base_of(figures: Figures) -> Figures | None:
+    return figures_of(Run.objects.get(pk=figures.base)) if figures.base else None
+
+
+def _check_before_posting(run: Run, figures: Figures) -> None:
+    """Each batch is posted only as it was counted, so totals that agree here are what the day comes to."""
+    to_post = sum((income_batches.to_post(batch, figures) for batch in _batches(run)), Decimal(0))
+    fault = _fault_of_totals(
+        figures, _base_of(figures), base_counted=runs.total(run, "base"), total=to_post, did="would post"
+    )
+    if fault is not None:
+        raise ValueError(fault)
+
+
+def _fault_of_totals(
+    figures: Figures, base: Figures | None, *, base_counted: Decimal, total: Decimal, did: str
+) -> str | None:
+    """What is wrong with the day as a whole, `total` being what its batches would post or posted."""
+    if base is not None and base_counted != base.paid:
+        return f"The base run paid {base.paid}, by this run's count it had paid {base_counted}."
     paid = (figures.paid or Decimal(0)) - ((base.paid or Decimal(0)) if base else Decimal(0))
-    if posted != paid:
-        return f"The batches posted {posted}, the day's figures pay {paid}; compare the batches' figures one by one."
-    counted_base = runs.total(run, "base")
-    if base is not None and counted_base != base.paid:
-        return f"The base run paid {base.paid}, by this run's count it had paid {counted_base}."
+    if total != paid:
+        return f"The batches {did} {total}, the day's figures pay {paid}; compare the batches' figures one by one."
     if not figures.conserved():
         return (
             f"paid {figures.paid} + carried {figures.carried} + left {figures.left} is not distributable "

@@ -143,6 +143,22 @@ MONEY = (
         tests=("tests/funds/test_leftover.py",),
     ),
     Bug(
+        name="income-posted-on-totals-that-disagree",
+        breaks="A day of income is posted only once what its batches counted adds up to what the day pays.",
+        file="funds/income_days.py",
+        was="            _check_before_posting(run, figures)\n",
+        becomes="",
+        tests=("tests/funds/test_income_runs.py",),
+    ),
+    Bug(
+        name="income-day-closed-without-a-look",
+        breaks="A day counts as paid only if its batches posted what it pays.",
+        file="funds/income_days.py",
+        was="    if fault is not None:\n        runs.stop(run, fault)\n        return False\n",
+        becomes="",
+        tests=("tests/funds/test_income_runs.py",),
+    ),
+    Bug(
         name="income-paid-half-up",
         breaks="Income is cut toward zero, where it is paid.",
         file="funds/income_sql.py",

@@ -1,8 +1,10 @@
 """F15 and what surrounds it: late and corrected figures, income after leaving, what a frozen day refuses."""
 
 import threading
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -12,7 +14,7 @@ from funds.errors import BackdatedIntoFrozenDay
 from funds.income_figures import figures_of
 from funds.models import Fund, FundDay, FundOrder
 from superapp import doorbell
-from superapp.models import Run, User
+from superapp.models import Run, RunBatch, User
 from tests.databases import TestDatabase
 from tests.funds import scenes
 from tests.waiting import PATIENCE_SECONDS, wait_until
@@ -311,6 +313,84 @@ def test_a_batch_that_disagrees_with_its_count_stops_the_run_and_posts_nothing(c
     assert "Batch 0" in run.fault
     assert "would post 1.54" in run.fault
     assert scenes.incomes(saver, fund) == []
+    assert not scenes.is_paid(fund, "2013-07-02")
+
+
+def _edit(row: Run | RunBatch, **figures: str) -> None:
+    row.figures = {**row.figures, **figures}
+    row.save(update_fields=["figures"])
+
+
+def _counted(run_id: UUID) -> Run:
+    """The run, once its only batch has been counted and before its totals are worked out."""
+    run = Run.objects.get(pk=run_id)
+    wait_until(lambda: income.step(run_id) and run.batches.filter(state=RunBatch.State.COUNTED).exists())
+    run.refresh_from_db()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("harm", "fault"),
+    [
+        (lambda run: _edit(run.batches.get(), base="0.01"), "The batches would post 1.53, the day's figures pay 1.54"),
+        (
+            lambda run: _edit(run, brought_forward="5.00"),
+            "paid 1.54 + carried 0 + left 0 is not distributable 1.54 + brought forward 5.00",
+        ),
+    ],
+    ids=["batch", "day"],
+)
+def test_totals_that_disagree_stop_a_run_before_it_posts(
+    committed_db: TestDatabase, harm: Callable[[Run], None], fault: str
+) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461"})
+        harm(_counted(income.open_due_runs()[0]))
+        scenes.pay_income()
+
+    run = Run.objects.get()
+    assert run.state == Run.State.STOPPED
+    assert fault in run.fault
+    assert scenes.incomes(saver, fund) == []
+    assert not scenes.is_paid(fund, "2013-07-02")
+
+
+def test_a_correction_whose_base_paid_something_else_than_it_says_stops_before_it_posts(
+    committed_db: TestDatabase,
+) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461"})
+        scenes.pay_income()
+    with scenes.on("2013-07-04", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.6461"}, revise=True)
+        correction = _counted(income.open_due_runs()[0])
+        _edit(scenes.run_of(fund, "2013-07-02"), paid="1.55")
+        scenes.pay_income()
+
+    correction.refresh_from_db()
+    assert correction.state == Run.State.STOPPED
+    assert "The base run paid 1.55, by this run's count it had paid 1.54" in correction.fault
+    assert scenes.incomes(saver, fund) == ["1.54"]
+
+
+def test_a_day_whose_batches_posted_something_else_than_it_pays_is_not_closed(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461"})
+        run = _counted(income.open_due_runs()[0])
+        wait_until(lambda: income.step(run.pk) and run.batches.filter(state=RunBatch.State.POSTED).exists())
+        _edit(run.batches.get(), posted="1.53")
+        scenes.pay_income()
+
+    run.refresh_from_db()
+    assert run.state == Run.State.STOPPED
+    assert "The batches posted 1.53, the day's figures pay 1.54" in run.fault
+    assert scenes.incomes(saver, fund) == ["1.54"]
     assert not scenes.is_paid(fund, "2013-07-02")
 
 
