@@ -59,6 +59,8 @@ def _noticed(table: str, code: str, test: str) -> bool:
     sys.stdout.write(
         f"{code:<34} {time.monotonic() - began:5.1f} s  {'noticed' if noticed else 'NOT NOTICED'} by {test}\n"
     )
+    if not noticed:
+        sys.stdout.write(f"pytest ended with {ended}:\n{said[-3000:]}\n")
     sys.stdout.flush()
     return noticed
 
