@@ -15,7 +15,7 @@ confirmed on a later day. Each function answers how many orders it moved; 0: not
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -199,6 +199,24 @@ def settle_with_manager() -> int:
         while count := _settle_set(fund, local.date()):
             settled += count
     return settled
+
+
+def settlement_openings(after: datetime, until: datetime) -> set[datetime]:
+    """When settling with the managers opens, with after < instant <= until: each fund's policy, in its zone, day by day.
+
+    A policy that changes within a day may open it by either ruling: both instants are named, and the look decides.
+    """
+    openings: set[datetime] = set()
+    for fund in Fund.objects.order_by("code"):
+        zone = catalogue.zone_of(fund)
+        day, last = after.astimezone(zone).date(), until.astimezone(zone).date()
+        while day <= last:
+            following = day + timedelta(days=1)
+            for ruled_at in (clock.start_of(day, zone), clock.start_of(following, zone) - timedelta.resolution):
+                opens = MANAGER_SETTLEMENT_TIME.at(ruled_at, fund.code).value
+                openings.add(datetime.combine(day, opens, tzinfo=zone).astimezone(UTC))
+            day = following
+    return {instant for instant in openings if after < instant <= until}
 
 
 def pay_out_due() -> int:

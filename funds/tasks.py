@@ -7,7 +7,7 @@ from celery import shared_task
 
 from funds import income, order_sets
 from superapp import doorbell
-from superapp.jobs import Daily, Every, Job, declare
+from superapp.jobs import ByPolicy, Daily, Every, Job, declare
 
 WORK_SECONDS = 20.0
 """How long one message works on a run before it hands on to the next."""
@@ -68,9 +68,18 @@ for _name, _schedule, _order in (
     ("funds.confirm_subscriptions", Every(15), 300),
     ("funds.let_redemptions_leave", Every(15), 310),
     ("funds.pay_income", Every(5), 320),
-    ("funds.settle_with_managers", Daily(time(10, 0)), 330),
+    ("funds.settle_with_managers", Every(60), 330),
     ("funds.pay_out_redemptions", Every(5), 340),
 ):
     declare(Job(name=_name, task=_name, schedule=_schedule, order=_order))
     if _order < 320:
         declare(Job(name=f"{_name}.midnight", task=_name, schedule=_MIDNIGHT, order=_order))
+# The sweep sees what leaves after the opening; the opening is where a journey stops.
+declare(
+    Job(
+        name="funds.settle_with_managers.opening",
+        task="funds.settle_with_managers",
+        schedule=ByPolicy(order_sets.settlement_openings),
+        order=330,
+    )
+)

@@ -8,10 +8,11 @@ in the database decides** whether something is due, so a job may be run twice, l
 - `Daily(at, zone)` names the business instant at which a day's work falls due. Beat pokes it every minute and the
   job's own query decides, so a scheduler that was down catches up, and a sandbox whose clock is elsewhere keeps its
   own time; `travel` stops at each such instant.
+- `ByPolicy(instants)` is the same for work whose time of day operators set: the app works out the instants.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from django.utils.module_loading import autodiscover_modules
 from superapp import clock
 
 DAILY_POKE_SECONDS = 60.0
-"""How often beat asks a daily job whether its day's work is due."""
+"""How often beat asks a job with instants of its own whether its work is due."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class Daily:
             day += timedelta(days=1)
 
 
+@dataclass(frozen=True)
+class ByPolicy:
+    """Work that falls due at instants that policies rule."""
+
+    instants: Callable[[datetime, datetime], Iterable[datetime]]
+    """Called with `after` and `until`: the instants with after < instant <= until, in any order."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One thing that happens by itself."""
@@ -59,7 +68,7 @@ class Job:
     name: str
     task: str
     """Name of the Celery task that carries it out; it returns how much it did, 0 when nothing was due."""
-    schedule: Every | Daily
+    schedule: Every | Daily | ByPolicy
     order: int
     """Which job goes first when several fall due at one instant; lower first, ties by name."""
     kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -89,10 +98,10 @@ def sweeps() -> tuple[Job, ...]:
 
 
 def due_instants(after: datetime, until: datetime) -> list[tuple[datetime, list[Job]]]:
-    """The instants at which daily jobs fall due, with after < instant <= until, each with its jobs in order."""
+    """The instants at which jobs that are no sweeps fall due, with after < instant <= until, each with its jobs in order."""
     due: defaultdict[datetime, list[Job]] = defaultdict(list)
     for job in all():
-        if isinstance(job.schedule, Daily):
+        if not isinstance(job.schedule, Every):
             for instant in job.schedule.instants(after, until):
                 due[instant].append(job)
     return sorted(due.items(), key=lambda item: item[0])

@@ -1,10 +1,10 @@
 """Travelling: a sandbox lives through the time between now and then, so that what would have happened has happened.
 
-The clock stops at every instant at which a daily job falls due; the job runs through the same task as ever, in this
-process, and then the sweeps, until nothing is due and no run is open. Other workers may help meanwhile: every job
-finds its work by query and takes it under a lock, and the journey goes on only when the work is done, whoever did it,
-so that the end is the same every time. What falls due between two instants is done at the later one. At most one
-journey at a time.
+The clock stops at every instant at which a daily job falls due, or one whose time a policy sets; the job runs through the
+same task as ever, in this process, and then the sweeps, until nothing is due and no run is open. Other workers may help
+meanwhile: every job finds its work by query and takes it under a lock, and the journey goes on only when the work is done,
+whoever did it, so that the end is the same every time. What falls due between two instants is done at the later one. At
+most one journey at a time.
 """
 
 from collections.abc import Callable, Iterator

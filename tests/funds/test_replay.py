@@ -1,12 +1,14 @@
 """Weeks of a sandbox lived through by `travel`: the same tasks and schedules that beat runs, day by day."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from django.utils import timezone
 
-from funds.models import Fund, FundOrder
-from superapp import clock, travel
+from funds import order_sets
+from funds.models import Fund, FundOrder, ManagerSettlement
+from superapp import clock, policies, travel
 from superapp.models import Installation
 from tests import factories
 from tests.databases import TestDatabase
@@ -58,3 +60,52 @@ def test_two_weeks_pass_by_themselves(committed_db: TestDatabase) -> None:
         assert scenes.system_balance(kind, fund) == 0
     assert clock.now() - scenes.at("2013-07-17", "12:00") < timedelta(minutes=5)
     scenes.nothing_is_wrong()
+
+
+@pytest.mark.parametrize(
+    ("opens", "zone", "settled_at"),
+    [
+        ("10:00", "Asia/Shanghai", "2013-07-04T10:00"),
+        ("11:00", "Asia/Shanghai", "2013-07-04T11:00"),
+        ("23:30", "Asia/Shanghai", "2013-07-04T23:30"),
+        ("10:00", "UTC", "2013-07-04T18:00"),
+    ],
+)
+def test_a_journey_settles_with_the_manager_when_the_policy_says(
+    committed_db: TestDatabase, opens: str, zone: str, settled_at: str
+) -> None:
+    """The first opening after the shares have left (00:00 of Thursday, in the fund's zone), as of Shanghai's clock."""
+    fund = scenes.a_fund("2013-07-03", zone=zone)
+    saver = scenes.a_saver(fund, "100.00")
+    _begin_at("2013-07-02", "10:00")
+    policies.change(policy="funds.manager_settlement_time", value=opens, scope=fund.code)
+    scenes.buy(saver, fund, "100.00")
+    travel.travel(to=scenes.at("2013-07-03", "14:00"))
+    sold = scenes.sell(saver, fund, "40.00")
+
+    travel.travel(to=scenes.at("2013-07-05", "00:00"))
+
+    order = scenes.order_of(sold)
+    assert (order.state, scenes.cash_of(saver)) == (FundOrder.State.PAID, Decimal("40.00"))
+    assert scenes.system_balance(FUND_CASH, fund) == scenes.system_balance(REDEMPTIONS, fund) == 0
+    settlement = ManagerSettlement.objects.get(settled_orders=order.pk)
+    late = settlement.settled_at - datetime.fromisoformat(settled_at).replace(tzinfo=scenes.SHANGHAI)
+    assert timedelta() <= late < timedelta(minutes=5)
+    scenes.nothing_is_wrong()
+
+
+def test_settling_opens_by_the_ruling_of_each_day_and_by_both_on_a_day_that_changes_it(
+    committed_db: TestDatabase,
+) -> None:
+    scenes.a_fund("2013-07-03")
+    with scenes.on("2013-07-01"):
+        policies.change(
+            policy="funds.manager_settlement_time", value="14:00", effective_from=scenes.at("2013-07-03", "12:00")
+        )
+        after, until = scenes.at("2013-07-02", "10:00"), scenes.at("2013-07-04", "14:00")
+
+        assert order_sets.settlement_openings(after, until) == {
+            scenes.at("2013-07-03", "10:00"),
+            scenes.at("2013-07-03", "14:00"),
+            scenes.at("2013-07-04", "14:00"),
+        }

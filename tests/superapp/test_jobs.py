@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superapp import jobs
-from superapp.jobs import Daily, Every, Job
+from superapp.jobs import ByPolicy, Daily, Every, Job
 
 instants = st.datetimes(
     min_value=datetime(2013, 1, 1),  # noqa: DTZ001  Hypothesis takes naive bounds
@@ -24,7 +24,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_jobs", {})
 
 
-def a_job(name: str, schedule: Every | Daily, order: int = 1) -> Job:
+def a_job(name: str, schedule: Every | Daily | ByPolicy, order: int = 1) -> Job:
     return jobs.declare(Job(name=name, task=f"test.{name}", schedule=schedule, order=order))
 
 
@@ -48,6 +48,27 @@ def test_the_beginning_is_left_out_and_the_end_belongs() -> None:
     midnight = datetime(2013, 9, 19, tzinfo=UTC)
     assert [at for at, _ in jobs.due_instants(midnight, midnight + timedelta(days=1))] == [midnight + timedelta(days=1)]
     assert jobs.due_instants(midnight, midnight) == []
+
+
+@pytest.mark.usefixtures("register")
+def test_instants_that_a_policy_rules_fall_due_among_the_others() -> None:
+    asked: list[tuple[datetime, datetime]] = []
+    opening = datetime(2013, 9, 19, 3, tzinfo=UTC)
+
+    def openings(after: datetime, until: datetime) -> list[datetime]:
+        asked.append((after, until))
+        return [opening, datetime(2013, 9, 19, tzinfo=UTC)]
+
+    a_job("midnight", Daily(time(0, 0), zone=ZoneInfo("UTC")), order=1)
+    settle = a_job("settle", ByPolicy(openings), order=2)
+    span = datetime(2013, 9, 18, 12, tzinfo=UTC), datetime(2013, 9, 19, 12, tzinfo=UTC)
+    assert [(at, [job.name for job in some]) for at, some in jobs.due_instants(*span)] == [
+        (datetime(2013, 9, 19, tzinfo=UTC), ["midnight", "settle"]),
+        (opening, ["settle"]),
+    ]
+    assert asked == [span]
+    assert settle not in jobs.sweeps()
+    assert jobs.beat_schedule()["settle"]["schedule"] == jobs.DAILY_POKE_SECONDS
 
 
 @given(a=instants, b=instants, c=instants)
