@@ -242,6 +242,9 @@ class FundOrder(models.Model):
     settlement = models.ForeignKey(
         ManagerSettlement, null=True, on_delete=models.PROTECT, related_name="settled_orders", db_index=False
     )
+    rests_until = models.DateTimeField(
+        null=True, editable=False, help_text="The wallet could not be paid: it is tried again from then on."
+    )
     follows = models.ForeignKey(
         "self",
         null=True,

@@ -7,12 +7,15 @@
 | `settle_with_manager` | from the settlement time of a bank day | those that came or left, netted | fund_cash ↔ bank |
 | `pay_out_due` | once settled | redemptions LEFT → PAID | redemptions → wallet |
 
+An order that its wallet cannot take (it is closed) stays LEFT and rests, so that it is in nobody's way; an operator sees it.
+
 Orders are claimed with FOR UPDATE SKIP LOCKED, oldest day first, so any number of workers share the work and none waits for
 another; a worker that dies leaves its orders as they were. A fund's days go one by one, on each confirmations before leaving,
 whoever comes by and however late: a redemption of all takes along what is confirmed at the same instant, and nothing that is
-confirmed on a later day. Each function answers how many orders it moved; 0: nothing is due.
+confirmed on a later day. Each function answers how many orders it took up; 0: nothing is due.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -37,6 +40,11 @@ from wallet.ledger_sets import post_set
 ORDERS_PER_SET = 5_000
 SETS_PER_MESSAGE = 40
 """How many sets one task moves before it lets the next message go on."""
+
+RETRY_PAY_OUT_AFTER = timedelta(minutes=10)
+"""How long an order rests whose wallet could not be paid (it is closed), until it is tried again."""
+
+log = logging.getLogger(__name__)
 
 OneSet = Callable[[], int]
 
@@ -109,6 +117,7 @@ CLAIM_UNSETTLED_SQL = """
 CLAIM_UNPAID_SQL = """
     SELECT id FROM funds_fundorder
     WHERE fund_id = %(fund)s AND state = 'left' AND settlement_id IS NOT NULL
+      AND (rests_until IS NULL OR rests_until <= %(now)s)
     ORDER BY id LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 """
@@ -220,11 +229,11 @@ def settlement_openings(after: datetime, until: datetime) -> set[datetime]:
 
 
 def pay_out_due() -> int:
-    """Pays settled redemptions into their owners' wallets, one set of each fund."""
-    paid = 0
+    """Pays settled redemptions into their owners' wallets, one set of each fund; what is refused rests, LEFT as it was."""
+    taken = 0
     for fund in Fund.objects.filter(orders__state=_S.LEFT, orders__settlement__isnull=False).distinct():
         with transaction.atomic():
-            orders = _claim(CLAIM_UNPAID_SQL, fund=fund.id)
+            orders = _claim(CLAIM_UNPAID_SQL, fund=fund.id, now=clock.now())
             if not orders:
                 continue
             result = post_set(
@@ -236,8 +245,20 @@ def pay_out_due() -> int:
                     "FROM posted p WHERE o.id = p.item AND o.state = 'left'"
                 ],
             )
-            paid += result.posted
-    return paid
+            if result.refused:
+                refused = FundOrder.objects.filter(pk__in=list(result.refused), state=_S.LEFT)
+                refused.update(rests_until=clock.now() + RETRY_PAY_OUT_AFTER)
+        if result.refused:
+            log.warning(
+                "redemptions not paid out",
+                extra={
+                    "fund": fund.code,
+                    "codes": sorted(set(result.refused.values())),
+                    "orders": sorted(map(str, result.refused)),
+                },
+            )
+        taken += len(orders)
+    return taken
 
 
 def _settle_set(fund: Fund, day: date) -> int:

@@ -37,7 +37,7 @@ GRANTS = {
     "funds_yield": "SI",
     "funds_fundday": "SI (closed_by_id, frozen_at, horizon, per_10k)",
     "funds_managersettlement": "SI",
-    "funds_fundorder": "SI (amount, effective_entry_id, ended_entry_id, settlement_id, state)",
+    "funds_fundorder": "SI (amount, effective_entry_id, ended_entry_id, rests_until, settlement_id, state)",
     "funds_incomeshortfall": "SI (collected)",
     "funds_shortfallcollection": "SI",
     # superapp

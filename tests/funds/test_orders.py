@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from funds import catalogue, orders
+from funds import catalogue, order_sets, orders
 from funds.catalogue import ALLOWED, Operation
 from funds.errors import (
     BelowMinimum,
@@ -21,8 +21,8 @@ from tests import factories
 from tests.databases import TestDatabase
 from tests.funds import scenes
 from wallet.errors import InsufficientFunds, WalletNotOpen
-from wallet.flows import FUND_CASH, FUND_ORDERS, REDEMPTIONS
-from wallet.models import JournalEntry
+from wallet.flows import FUND_CASH, FUND_ORDERS, REDEMPTIONS, WALLET
+from wallet.models import Account, JournalEntry
 
 
 def test_a_first_purchase_waits_for_the_current_terms(committed_db: TestDatabase) -> None:
@@ -239,3 +239,38 @@ def test_a_cancellation_that_is_only_tried_changes_nothing_and_leaves_its_key_fr
         assert (scenes.cash_of(person), scenes.order_of(placed).state) == (Decimal("70.00"), FundOrder.State.PLACED)
         orders.cancel(person_id=person.id, order_id=placed.order_id, key="a")
         assert scenes.cash_of(person) == Decimal("100.00")
+
+
+def test_an_order_whose_wallet_is_closed_rests_and_the_others_of_its_fund_are_paid(
+    committed_db: TestDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(order_sets, "ORDERS_PER_SET", 2)
+    fund = scenes.a_fund("2013-07-02")
+    savers = [scenes.a_saver(fund, "100.00") for _ in range(5)]
+    with scenes.on("2013-07-01", "10:00"):
+        for saver in savers:
+            scenes.buy(saver, fund, "100.00")
+    with scenes.on("2013-07-02", "10:00"):
+        scenes.sweep()
+        placed = [scenes.sell(saver, fund, "40.00") for saver in savers]
+    with scenes.on("2013-07-03", "09:00"):
+        scenes.sweep()
+    closed = Account.objects.filter(owner__in=savers[:3], kind=WALLET.code)  # a whole set, and one, at the front
+    closed.update(closed=True)
+
+    with scenes.on("2013-07-03", "10:00"):
+        scenes.sweep()
+        assert [scenes.order_of(order).state for order in placed] == ["left"] * 3 + ["paid"] * 2
+        assert [scenes.cash_of(saver) for saver in savers] == [Decimal(0)] * 3 + [Decimal("40.00")] * 2
+        assert scenes.system_balance(REDEMPTIONS, fund) == Decimal("120.00")
+        said = [vars(record) for record in caplog.records if record.name == order_sets.log.name]
+        assert [(line["fund"], line["codes"]) for line in said] == [(fund.code, ["ACCOUNT_CLOSED"])] * 2
+        assert {order for line in said for order in line["orders"]} == {str(order.order_id) for order in placed[:3]}
+    closed.update(closed=False)
+    with scenes.on("2013-07-03", "10:09:59"):
+        assert order_sets.pay_out_due() == 0
+    with scenes.on("2013-07-03", "10:10"):
+        scenes.sweep()
+    assert [scenes.cash_of(saver) for saver in savers] == [Decimal("40.00")] * 5
+    assert scenes.system_balance(REDEMPTIONS, fund) == 0
+    scenes.nothing_is_wrong()

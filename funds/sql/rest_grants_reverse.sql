@@ -1,0 +1,1 @@
+REVOKE UPDATE (rests_until) ON funds_fundorder FROM superapp_site;
