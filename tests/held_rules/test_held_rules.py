@@ -2,6 +2,8 @@
 
 import importlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -33,7 +35,21 @@ def test_the_tests_that_are_named_are_there() -> None:
     for rules in [*held().values(), rule_index.tests_of_triggers()]:
         for code, named in rules.items():
             file, _, name = named.partition("::")
-            assert re.search(rf"^def {re.escape(name)}\(", (CHECKOUT / file).read_text(), re.MULTILINE), code
+            function, _, _ = name.partition("[")
+            assert re.search(rf"^def {re.escape(function)}\(", (CHECKOUT / file).read_text(), re.MULTILINE), code
+
+
+def test_the_cases_that_are_named_are_there() -> None:
+    cases = [named for rules in held().values() for named in rules.values() if named.endswith("]")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "--no-header", "-p", "no:cacheprovider", *cases],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(cases) <= set(done.stdout.splitlines())
 
 
 @pytest.mark.parametrize("rule", rule_index.refusals(), ids=lambda rule: rule.code)

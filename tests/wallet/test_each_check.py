@@ -6,6 +6,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from textwrap import shorten
 from typing import cast
 from uuid import UUID
 
@@ -119,7 +120,7 @@ def sealed(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
         with transaction.atomic():
             ledger.post(Plan(kind=TRANSFER_SENT, subject=uuid7(), legs=[], holds=[hold]))
         seal_all()
-        yield Sealed(database.url, {"wallet": world.wallets[0], "entry": entry, "reversal": reversal})
+        yield Sealed(database.url, {"wallet": world.wallets[0], "entry": entry, "wrong": wrong, "reversal": reversal})
 
 
 def checks_of_the_ledger() -> list[Check]:
@@ -130,7 +131,12 @@ def test_every_check_of_the_ledger_has_its_edit() -> None:
     assert {check.rule for check in checks_of_the_ledger()} == set(EDITS)
 
 
-@pytest.mark.parametrize("check", checks_of_the_ledger(), ids=lambda check: f"{check.invariant} {check.rule}"[:60])
+def in_short(check: Check) -> str:
+    """The number and the first words of the rule; `tests/held_rules/held.toml` names a check's case by them."""
+    return shorten(f"{check.invariant} {check.rule}", width=60, placeholder="")
+
+
+@pytest.mark.parametrize("check", checks_of_the_ledger(), ids=in_short)
 def test_a_check_finds_the_edit_that_breaks_its_rule_and_nothing_before(db: None, sealed: Sealed, check: Check) -> None:
     with psycopg.connect(sealed.url) as owner:
         cursor = cast(CursorWrapper, owner.cursor())
@@ -140,4 +146,27 @@ def test_a_check_finds_the_edit_that_breaks_its_rule_and_nothing_before(db: None
         owner.execute(EDITS[check.rule], sealed.rows)
 
         assert list(check.look(cursor))
+        owner.rollback()
+
+
+def test_an_entry_that_was_taken_back_twice_is_named_though_each_reversal_turns_it_round(
+    db: None, sealed: Sealed
+) -> None:
+    (once,) = (check for check in checks_of_the_ledger() if check.rule.endswith("and there is at most one"))
+    rows = {**sealed.rows, "again": uuid7()}
+    with psycopg.connect(sealed.url) as owner:
+        cursor = cast(CursorWrapper, owner.cursor())
+        owner.execute(WITHOUT_GUARDS)
+        owner.execute("DROP INDEX an_entry_is_reversed_once")
+        for table, entry, changed in (
+            ("wallet_journalentry", "id", "'id', %(again)s::uuid"),
+            ("wallet_posting", "entry_id", "'entry_id', %(again)s::uuid, 'sequence', t.sequence + 1000000"),
+        ):
+            owner.execute(
+                f"INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object({changed}))).* "
+                f"FROM {table} t WHERE {entry} = %(reversal)s",
+                rows,
+            )
+
+        assert list(once.look(cursor)) == [(f"entry {rows['wrong']}", "it was reversed 2 times")]
         owner.rollback()
