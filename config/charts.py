@@ -6,6 +6,7 @@ Pure text in, pure text out; `manage.py charts` writes them, and a test says whe
 import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 import grimp
@@ -74,18 +75,21 @@ def flows_page() -> str:
             "",
             "## Usage",
             "",
+            "Counted with the postings, and verified; no limit asks yet (`wallet.usage`).",
+            "",
             "| class | what is counted |",
             "|---|---|",
             *(f"| `{each.code}` | {each.description} |" for each in flows.usage_classes()),
             "",
             "## States of the ledger's own rows",
             "",
-            "Every move is an UPDATE that names the state it moves from.",
+            "Every move is an UPDATE that names the state it moves from; the head of the module says which function makes it.",
+            "No product places a hold with a term (`lapses_at`) yet, so none lapses.",
             "",
-            "| row | from | to |",
-            "|---|---|---|",
-            *_moves("hold", holds.MOVES),
-            *_moves("reversal request", reversals.MOVES),
+            "| row | from | to | by |",
+            "|---|---|---|---|",
+            *_moves("hold", holds.MOVES, module=holds),
+            *_moves("reversal request", reversals.MOVES, module=reversals),
             "",
         ]
     )
@@ -126,9 +130,12 @@ def _usage(kind: flows.EntryKind) -> str:
     return f"gives back `{what}` of `{kind.uses.of.code}`" if kind.uses.of else f"counts `{what}`"
 
 
-def _moves(row: str, moves: Mapping[State, frozenset[State]]) -> list[str]:
+def _moves(row: str, moves: Mapping[State, frozenset[State]], *, module: ModuleType) -> list[str]:
+    by = f"[`{module.__name__}`](../{module.__name__.replace('.', '/')}.py)"
     return [
-        f"| {row} | {state.label} | {', '.join(sorted(each.label for each in onward)) or 'none: an end'} |"
+        f"| {row} | {state.label} | {', '.join(sorted(each.label for each in onward))} | {by} |"
+        if onward
+        else f"| {row} | {state.label} | none: an end | |"
         for state, onward in moves.items()
     ]
 

@@ -3,7 +3,8 @@
 Read from the source: who passes an entry kind to the ledger, who raises or makes a refusal (whoever only catches it is not
 named, nor is a class of the same name from elsewhere), who asks a policy, which module looks for what breaks an invariant.
 The test is the one of `tests/held_rules/held.toml`, where each is seen to fail without its rule. A test fails for a rule that
-nobody uses, or that the list does not name.
+nobody uses, or that the list does not name. Rules that are no row of a table (an order of locks, a horizon, a rounding) are
+those that `tests/deliberate_bugs/bugs.py` breaks, each with the tests that notice.
 """
 
 import ast
@@ -38,6 +39,16 @@ class Rule:
     code: str
     anchors: frozenset[str]
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """A bug that tests must notice. `breaks`: the rule in words; `file`: where it lives; `tests`: what notices."""
+
+    name: str
+    breaks: str
+    file: str
+    tests: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -164,6 +175,17 @@ def tests_of_triggers() -> dict[str, str]:
     return tomllib.loads((ROOT / "tests" / "held_rules" / "guards.toml").read_text())
 
 
+def bugs() -> list[Bug]:
+    """The deliberate bugs, in the order of their list: read, not imported, for the product imports no test."""
+    tree = ast.parse((ROOT / "tests" / "deliberate_bugs" / "bugs.py").read_text())
+    found: list[Bug] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _last_name(node.func) == Bug.__name__:
+            said = {each.arg: ast.literal_eval(each.value) for each in node.keywords}
+            found.append(Bug(name=said["name"], breaks=said["breaks"], file=said["file"], tests=said["tests"]))
+    return found
+
+
 def page(note: str) -> str:
     """The page."""
     held = tests_held()
@@ -184,6 +206,8 @@ def page(note: str) -> str:
         "points at an input's field by `.at(...)`, or is kept in a variable first, stays); the policy says the most or the",
         "least that it can; all checks with the invariant's number find nothing. (Each check of the ledger by itself:",
         "`tests/wallet/test_each_check.py`.)",
+        "",
+        "Rules that are no row of a table lead to their tests in [rules in the code](#rules-in-the-code).",
     ]
     for title, head, rules, uses in (
         ("Entries", ("entry", "what happens", "posted by", "held by"), kinds(), uses_of_kinds()),
@@ -197,7 +221,7 @@ def page(note: str) -> str:
         ),
     ):
         lines += ["", f"## {title}", "", *_table(head, rules, uses, held[title.lower()])]
-    return "\n".join([*lines, "", *_database(), ""])
+    return "\n".join([*lines, "", *_database(), "", *_broken(), ""])
 
 
 def _database() -> Iterator[str]:
@@ -212,6 +236,23 @@ def _database() -> Iterator[str]:
     for name, (when, table, path) in sorted(triggers().items()):
         file, _, test = held[name].partition("::")
         yield f"| `{name}` | {when.lower()} | `{table}` | [`{path}`](../{path}) | [`{test}`](../{file}) |"
+
+
+def _broken() -> Iterator[str]:
+    yield from (
+        "## Rules in the code",
+        "",
+        "What is no row of a table above: the order of locks, horizons, roundings, what is written before what. Each is",
+        "broken on purpose in a copy of the checkout, and one of the tests named must fail. See it:",
+        "`.venv/bin/python -m tests.deliberate_bugs fold-without-horizon`.",
+        "",
+        "| rule | kept in | caught by | broken as |",
+        "|---|---|---|---|",
+    )
+    for bug in bugs():
+        caught = ", ".join(f"[`{test}`](../{test.partition('::')[0]})" for test in bug.tests)
+        breaks = bug.breaks.replace("|", "\\|")
+        yield f"| {breaks} | [`{bug.file}`](../{bug.file}) | {caught} | `{bug.name}` |"
 
 
 def _table(head: tuple[str, ...], rules: Iterable[Rule], uses: Uses, held: Mapping[str, str]) -> Iterator[str]:

@@ -35,7 +35,8 @@ SUBSCRIPTION_CONFIRMED = declare_kind(
 REDEMPTION_PLACED = declare_kind(
     "redemption_placed",
     legs=[],
-    description="Shares are held for a redemption; they go on earning until they leave. Moves nothing.",
+    description="Shares are held for a redemption, and free again if it is cancelled; until they leave they go on earning. "
+    "Writes no entry, only moves the hold.",
 )
 REDEMPTION_LEFT = declare_kind(
     "redemption_left",
@@ -61,13 +62,15 @@ FUND_INCOME = declare_kind(
 FUND_CORRECTION = declare_kind(
     "fund_correction",
     legs=[either(FUND_ISSUED, SHARES), either(FUND, SHARES), debit(OWED, SHARES)],
-    description="Holders bear a negative day, or get the difference of a corrected one; what one lacks is owed.",
+    description="Holders bear a negative day, get the difference of a corrected one, or give back a cent where the "
+    "remainder of the day before was below zero; what one lacks is owed.",
     arithmetic="fund-arithmetic.md",
 )
 SHORTFALL_COLLECTED = declare_kind(
     "shortfall_collected",
     legs=[debit(FUND, SHARES), credit(OWED, SHARES)],
     description="What a holder owes since a loss or a correction is taken from later income.",
+    arithmetic="fund-arithmetic.md",
 )
 FUND_INCOME_CARRIED = declare_kind(
     "fund_income_carried",

@@ -27,6 +27,6 @@ TRANSFER_SETTLED = declare_kind(
 TRANSFER_RETURNED = declare_kind(
     "transfer_returned",
     legs=[debit(IN_TRANSIT), credit(WALLET)],
-    description="What could not reach its recipient goes back to its sender, whole.",
+    description="What its recipient's wallet could not take when it was due (it is closed) goes back to its sender, whole.",
     uses=gives_back(TRANSFER, of=TRANSFER_SENT),
 )

@@ -43,7 +43,7 @@ class FlowLeg:
 
 @dataclass(frozen=True, slots=True)
 class UsageClass:
-    """Something that is summed per account and day, because a limit will ask how much of it there was."""
+    """Something that is summed per account and day, so that a limit can ask how much of it there was. None asks yet."""
 
     code: str
     description: str

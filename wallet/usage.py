@@ -1,4 +1,7 @@
-"""Usage: what each account has moved, summed per class and business day, for the limits that ask how much there was.
+"""Usage: what each account has moved, summed per class and business day, so that a limit can ask how much there was.
+
+No limit asks yet: `used` and `used_over` are called by tests alone. What is counted is kept and verified from the start, so
+that the first limit finds a past to ask about.
 
 An entry kind says in the flow table what it does to usage: it `counts` what owners lose, on the day it is recorded, or it
 `gives_back`, on the day that was counted, what owners get again. The rows are written in the statement that writes the

@@ -9,6 +9,7 @@ import grimp
 import pytest
 
 from config import charts, rule_index
+from tests.deliberate_bugs.bugs import BUGS
 from tests.docs.readme import ROOT
 
 importlib.import_module("config.urls")
@@ -69,6 +70,16 @@ def test_every_policy_is_asked_somewhere(rule: rule_index.Rule, named: rule_inde
 @pytest.mark.parametrize("rule", rule_index.refusals(), ids=lambda rule: rule.code)
 def test_every_refusal_is_raised_somewhere(rule: rule_index.Rule, raised: rule_index.Uses) -> None:
     assert raised.of(rule), "nothing raises it"
+
+
+def test_every_deliberate_bug_leads_from_its_rule_to_the_tests_that_notice() -> None:
+    listed = [(bug.name, bug.breaks, bug.file, bug.tests) for bug in rule_index.bugs()]
+    assert sorted(listed) == sorted((bug.name, bug.breaks, bug.file, bug.tests) for bug in BUGS)
+    page = (ROOT / "docs" / "rules.md").read_text().splitlines()
+    for bug in BUGS:
+        (line,) = (line for line in page if line.endswith(f"| `{bug.name}` |"))
+        assert bug.breaks in line
+        assert all(f"(../{test.partition('::')[0]})" in line for test in bug.tests)
 
 
 def test_who_raises_a_refusal_is_named_first_and_who_only_catches_it_not_at_all(raised: rule_index.Uses) -> None:
