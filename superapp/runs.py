@@ -10,7 +10,10 @@ batch either untouched or done, and doing it again finds nothing to do.
 | every batch counted, figures agree | COUNTING | POSTING |
 | every batch posted, figures agree | POSTING | CLOSED |
 | a check did not agree | any but CLOSED | STOPPED |
-| mended by an operator | STOPPED | OPEN, COUNTING, POSTING |
+| mended by a person | STOPPED | OPEN, COUNTING, POSTING |
+
+There is no command and no page for the last: whoever has found the cause and mended it calls `advance` in a shell, into the
+state that the run stopped in. Until then it stands, with what it has posted, and so does what waits for it.
 
 Every move is a conditional UPDATE that names the state it comes from: of two workers that try, one moves it.
 """

@@ -1,7 +1,8 @@
 """The ledger's own checks: each invariant of entries, postings, accounts and holds as a query of the rows that break it.
 
 They read whole tables, so that a row that was changed, lost or added by whatever means is seen; what was sealed is compared
-with its seals besides (`wallet.seal_checks`). Which invariant is checked where: docs/decisions/sealing.md.
+with its seals besides (`wallet.seal_checks`). Which invariant is checked where: docs/rules.md; what
+of each is looked at, and what is not: docs/verification.md.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,8 @@
-"""What the ledger stores: assets, accounts, entries, postings, holds. Only `wallet.ledger` writes them."""
+"""What the ledger stores: assets, accounts, entries, postings, holds. Only modules of `wallet` write them.
+
+Entries and postings: `wallet.ledger`, `ledger_pairs`, `ledger_sets`, `credit_sets`, `ledger_days`. Besides, `accounts` opens
+accounts, `holds` moves what is held, `freezes` freezes, `folding` moves the balances of folded accounts forward.
+"""
 
 from decimal import Decimal
 

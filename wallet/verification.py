@@ -1,7 +1,9 @@
-"""The ledger looks at itself: every invariant of the design as a query that yields the rows that break it.
+"""The ledger looks at itself: runs every check there is, each a query that yields the rows that break an invariant.
 
-Each app adds the checks of its own rows with `@check` or `check_sql`. Nothing is repaired here, and nothing is written: what
-is found is kept, and accounts are frozen for it, by `wallet.verification_runs`.
+The checks are elsewhere, made with `@check` or `check_sql`: `wallet.ledger_checks` (entries, postings, accounts, holds),
+`tally_checks` (usage, capacity, reversals), `seal_checks`, `top_up_verification`, and the products' `verification`. Nothing
+is repaired here, and nothing is written: what is found is kept, and accounts are frozen for it, by
+`wallet.verification_runs`.
 
 extent         what it reads                                                                          cost
 full           every row of every table, against one snapshot                                         all rows

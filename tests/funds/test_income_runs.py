@@ -13,7 +13,7 @@ from funds import catalogue, entitlement, income, income_batches, income_days, o
 from funds.errors import BackdatedIntoFrozenDay
 from funds.income_figures import figures_of
 from funds.models import Fund, FundDay, FundOrder
-from superapp import doorbell
+from superapp import doorbell, runs
 from superapp.models import Run, RunBatch, User
 from tests.databases import TestDatabase
 from tests.funds import scenes
@@ -314,6 +314,32 @@ def test_a_batch_that_disagrees_with_its_count_stops_the_run_and_posts_nothing(c
     assert "would post 1.54" in run.fault
     assert scenes.incomes(saver, fund) == []
     assert not scenes.is_paid(fund, "2013-07-02")
+
+
+def test_a_stopped_run_keeps_its_fund_waiting_until_a_person_has_mended_it_and_moves_it_on(
+    committed_db: TestDatabase,
+) -> None:
+    fund = scenes.a_fund("2013-07-02")
+    saver = _a_holder(fund)
+    with scenes.on("2013-07-04", "09:00"):
+        scenes.publish(fund, {"2013-07-02": "1.5461", "2013-07-03": "1.4670"})
+        run_id = income.open_due_runs()[0]
+        wait_until(lambda: income.step(run_id) and Run.objects.get().state == Run.State.POSTING)
+        batch = Run.objects.get().batches.get()
+        counted = batch.figures
+        RunBatch.objects.update(figures={**counted, "floors": "1.53"})
+        scenes.pay_income()
+        scenes.pay_income()
+        run = Run.objects.get()  # and none of the 3rd
+        assert (run.state, scenes.incomes(saver, fund)) == (Run.State.STOPPED, [])
+
+        RunBatch.objects.update(figures=counted)
+        assert runs.advance(run, Run.State.STOPPED, Run.State.POSTING)
+        scenes.pay_income()
+
+    assert scenes.incomes(saver, fund) == ["1.54", "1.47"]  # 1.46 and the cent that two remainders make
+    assert set(Run.objects.values_list("state", "fault")) == {(Run.State.CLOSED, "")}
+    scenes.nothing_is_wrong()
 
 
 def _edit(row: Run | RunBatch, **figures: str) -> None:
