@@ -198,16 +198,18 @@ def _expected(run: Run, figures: Figures) -> Buckets | None:
     None while nothing tells, where too much would have to be kept, or where the batches speak of a bucket beside the ones
     that they have looked into: then one more is counted whole, which puts the guess right.
     """
-    name = ("income's last step", run.pk)
-    known: Buckets | None = unit_of_work.known(name)
+    remembered_as = ("income's last step", run.pk)
+    known: Buckets | None = unit_of_work.known(remembered_as)
     if known is None:
         counted = RunBatch.objects.filter(run=run, state=RunBatch.State.COUNTED).order_by("position")[:READ_TOGETHER]
         found = list(counted.values_list("figures", flat=True))
-        shares, floors = (sum((Decimal(batch[name]) for batch in found), Decimal(0)) for name in ("shares", "floors"))
+        shares, floors = (
+            sum((Decimal(batch[figure]) for batch in found), Decimal(0)) for figure in ("shares", "floors")
+        )
         over = EXACT.multiply(shares, rate_of(figures.known_rate())) - floors
         steps = abs(int(over / step_of(figures.decimals)))
         known = _worth_looking(found, steps=steps, accounts=figures.batch_accounts or 0)
-        unit_of_work.know(name, known)
+        unit_of_work.know(remembered_as, known)
     return known
 
 
@@ -343,7 +345,7 @@ def _post_under_locks(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -
     params = {**_params(fund, run, batch, new=rule, old=base), "batch": batch.pk, "run": run.pk, "fund": fund.pk}
     shares = catalogue.share_asset(fund)
     params["fund_issued"] = system_account(FUND_ISSUED, shares, scope=fund.code)
-    someone_may_lose = base is not None or rule.per_10k < 0 or rule.step < 0
+    someone_may_lose = _someone_may_lose(rule, base)
     if someone_may_lose:
         params["owed"] = system_account(OWED, shares, scope=fund.code)
         losses.make_room(amounts=amounts, params=params)
@@ -366,6 +368,15 @@ def _post_under_locks(fund: Fund, run: Run, batch: RunBatch, figures: Figures) -
             f"Batch {batch.position} (accounts {batch.low} to {batch.high}) would post {posted}; {counted} was counted."
         )
     return posted
+
+
+def _someone_may_lose(rule: Rule, base: Rule | None) -> bool:
+    """Whether the day is posted as a correction, whose row of the flow table alone lets shares leave a holder.
+
+    So it is for a correction, and also for a first figure that is negative, or whose step takes a cent back: the remainder of
+    the day before was below zero. Then room is made under holds, and what a holder lacks is owed (`funds.losses`).
+    """
+    return base is not None or rule.per_10k < 0 or rule.step < 0
 
 
 def _basis(fund: Fund, run: Run, batch: RunBatch) -> dict[str, Any]:

@@ -166,6 +166,7 @@ def ties_sql(*, wide: bool) -> str:
 
 
 # What `wallet.ledger_days` pays by: for the accounts that the threshold reaches with its own fraction a little more is enough.
+# Filled by `income_batches._pay_without_lock_pass` from `Rule.lifted`; `last` is the threshold's account.
 _LIFT = "CASE WHEN a.id <= %(last)s::uuid THEN %(reached_by)s::numeric ELSE %(by)s::numeric END"
 _LEAST = "CASE WHEN a.id <= %(last)s::uuid THEN %(reached_least)s::numeric ELSE %(least)s::numeric END"
 PAID_SQL = f"trunc({ENTITLED_SQL} * %(new_rate)s::numeric + {_LIFT}, %(decimals)s::int)"
