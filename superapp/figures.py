@@ -1,4 +1,4 @@
-"""Amounts as the back office shows them: grouped, aligned, with the decimals of their asset and never another digit."""
+"""Amounts as the back office shows them: grouped, aligned, with the decimals of their asset and never a digit hidden."""
 
 from decimal import Decimal
 
@@ -13,12 +13,14 @@ MISSING = "–"
 def figure(amount: Decimal | None, decimals: int, unit: str = "") -> SafeString | str:
     """The amount with thousands separated, e.g. "1,234.50 CNY", in digits of equal width; a dash for none.
 
-    Raises InvalidAmount when the amount has more decimals than `decimals`: a figure that hides digits would lie.
+    An amount with more decimals than `decimals`, as only a hand can write it, is shown with all of them: a figure that hides
+    digits would lie, and a page that refuses them would hide the fault from whoever looks for it.
     """
     if amount is None:
         return MISSING
+    digits = -int(amount.normalize().as_tuple().exponent)
     return format_html(
         '<span class="whitespace-nowrap" style="font-variant-numeric:tabular-nums">{}{}</span>',
-        f"{exact(amount, decimals=decimals, largest=None):,f}",
+        f"{exact(amount, decimals=max(decimals, digits), largest=None):,f}",
         f" {unit}" if unit else "",
     )

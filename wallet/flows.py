@@ -168,6 +168,9 @@ def either(account: AccountKind, asset_type: str = CASH) -> FlowLeg:
     return FlowLeg(account, Direction.EITHER, asset_type)
 
 
+NOT_IN_TABLE = "Not in the flow table."
+"""What is said of a kind that nobody has declared; `verify_ledger` names the rows that have one."""
+
 _SIGN = {Direction.DEBIT: "-", Direction.CREDIT: "+", Direction.EITHER: "±"}
 _LETTER = {CASH: "C", SHARES: "S"}
 
@@ -190,6 +193,16 @@ def account_kind(code: str) -> AccountKind:
 def entry_kind(code: str) -> EntryKind:
     """The declared row of the flow table. Raises KeyError when there is none."""
     return _entry_kinds[code]
+
+
+def find_account_kind(code: str) -> AccountKind | None:
+    """The declared kind of account, or None: for pages that show rows as they are, also such as a hand has changed."""
+    return _account_kinds.get(code)
+
+
+def find_entry_kind(code: str) -> EntryKind | None:
+    """The declared row of the flow table, or None: as `find_account_kind`."""
+    return _entry_kinds.get(code)
 
 
 def account_kinds() -> tuple[AccountKind, ...]:

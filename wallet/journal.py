@@ -3,12 +3,15 @@
 A page is found by its place in the posting's own key, (account, sequence), never by counting from the start: page 10,000
 costs what page 1 costs. On an inline account a larger sequence is later; on a folded one it nearly is (sequences are drawn
 before the commit), which is why balances are never read from this order.
+
+A posting is shown whatever became of what it names: no foreign key holds its entry, account and asset, and a row that a hand
+has taken away is exactly what somebody looks for here. So none of them is joined; each is read once for all of a page.
 """
 
 from dataclasses import dataclass
 from uuid import UUID
 
-from wallet.models import Posting
+from wallet.models import Account, Asset, JournalEntry, Posting
 
 PAGE = 50
 """Postings on a page."""
@@ -24,7 +27,7 @@ class JournalPage:
 
 def postings_of_account(account_id: UUID, *, before: int | None = None, limit: int = PAGE) -> JournalPage:
     """The account's postings with their entries, newest first; from below the sequence `before`, if given."""
-    found = Posting.objects.filter(account_id=account_id).select_related("entry").order_by("-sequence")
+    found = Posting.objects.filter(account_id=account_id).prefetch_related("entry").order_by("-sequence")
     if before is not None:
         found = found.filter(sequence__lt=before)
     rows = list(found[: limit + 1])
@@ -39,7 +42,7 @@ def postings_of_entry(entry_id: UUID, *, after: tuple[UUID, int] | None = None, 
     """
     found = (
         Posting.objects.filter(entry_id=entry_id)
-        .select_related("account__owner", "asset")
+        .prefetch_related("account__owner", "asset")
         .order_by("account_id", "sequence")
     )
     if after is not None:
@@ -48,6 +51,30 @@ def postings_of_entry(entry_id: UUID, *, after: tuple[UUID, int] | None = None, 
     more = len(rows) > limit
     last = rows[limit - 1] if more else None
     return JournalPage(postings=rows[:limit], next_place=f"{last.account_id}.{last.sequence}" if last else None)
+
+
+def entry_of(posting: Posting) -> JournalEntry | None:
+    """The posting's entry; None when there is no such row."""
+    try:
+        return posting.entry
+    except JournalEntry.DoesNotExist:
+        return None
+
+
+def account_of(posting: Posting) -> Account | None:
+    """The posting's account; None when there is no such row."""
+    try:
+        return posting.account
+    except Account.DoesNotExist:
+        return None
+
+
+def asset_of(posting: Posting) -> Asset | None:
+    """The posting's asset; None when there is no such row."""
+    try:
+        return posting.asset
+    except Asset.DoesNotExist:
+        return None
 
 
 def read_entry_place(text: str) -> tuple[UUID, int] | None:

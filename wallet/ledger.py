@@ -31,7 +31,7 @@ from superapp.prepared import array, run
 from wallet import holds
 from wallet.accounts import asset_by_id, known_system_account
 from wallet.errors import AccountClosed, AlreadyReversed, EntryNotReversible, LedgerFault, insufficient_funds
-from wallet.flows import REVERSAL, EntryKind, entry_kind
+from wallet.flows import REVERSAL, EntryKind, find_entry_kind
 from wallet.freezes import account_frozen
 from wallet.holds import HoldStep
 from wallet.ledger_pairs import post_pair
@@ -191,7 +191,8 @@ def reverse(entry_id: UUID, *, subject: UUID, effective_at: datetime | None = No
     kind = JournalEntry.objects.filter(pk=entry_id).values_list("kind", flat=True).first()
     if kind is None:
         raise NotFound(what="entry")
-    if not entry_kind(kind).reversible:
+    declared = find_entry_kind(kind)
+    if declared is None or not declared.reversible:
         raise EntryNotReversible(kind=kind)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -29,7 +29,7 @@ from wallet.errors import (
     ReversalStanding,
     SecondPersonNeeded,
 )
-from wallet.flows import entry_kind
+from wallet.flows import find_entry_kind
 from wallet.models import JournalEntry, ReversalRequest
 
 State = ReversalRequest.State
@@ -73,7 +73,8 @@ def check_reversible(entry_id: UUID) -> None:
     kind = JournalEntry.objects.filter(pk=entry_id).values_list("kind", flat=True).first()
     if kind is None:
         raise NotFound(what="entry")
-    if not entry_kind(kind).reversible:
+    declared = find_entry_kind(kind)
+    if declared is None or not declared.reversible:
         raise EntryNotReversible(kind=kind)
     if JournalEntry.objects.filter(reverses=entry_id).exists():
         raise AlreadyReversed(entry=entry_id)

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from superapp import clock
-from wallet.flows import account_kind
+from wallet.flows import NOT_IN_TABLE, find_account_kind
 
 MOST_SECONDS = 20
 
@@ -50,8 +50,9 @@ class TrialLine:
 
     @property
     def description(self) -> str:
-        """What accounts of this kind are for."""
-        return account_kind(self.kind).description
+        """What accounts of this kind are for, or that nobody has declared it."""
+        kind = find_account_kind(self.kind)
+        return kind.description if kind else NOT_IN_TABLE
 
 
 @dataclass(frozen=True, slots=True)

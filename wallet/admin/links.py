@@ -17,11 +17,14 @@ from django.utils.safestring import SafeString
 
 from superapp.figures import MISSING
 from superapp.models import User
-from wallet import flows
-from wallet.models import Account
+from wallet import flows, journal
+from wallet.models import Account, Posting
 
 SUBJECT_PAGES: dict[str, str] = {flows.TOP_UP.code: "wallet.topup", flows.REVERSAL.code: "wallet.reversalrequest"}
 """For an entry kind, the model (app.model) whose row its entries are about; each app adds its own kinds."""
+
+MOST_DECIMALS = 4
+"""Of an amount in the ledger, whatever its asset."""
 
 SUBJECT_TITLES: dict[str, Callable[[Collection[UUID]], Mapping[UUID, str]]] = {}
 """For a model, what many of its rows are called, in one look; a row of any other goes by its model's name."""
@@ -46,6 +49,30 @@ def link(title: object, address: str) -> SafeString:
 def entry_link(entry_id: UUID | None, title: str = "") -> SafeString | str:
     """A link to a journal entry, or a dash for none."""
     return link(title or entry_id, page_of("wallet.journalentry", entry_id)) if entry_id else MISSING
+
+
+def entry_of_posting(posting: Posting) -> SafeString | str:
+    """A link to the posting's entry, named by its kind; where a hand has taken the entry away, which one is missing."""
+    entry = journal.entry_of(posting)
+    return entry_link(entry.pk, entry.kind.replace("_", " ")) if entry else f"missing entry {posting.entry_id}"
+
+
+def account_of_posting(posting: Posting) -> SafeString | str:
+    """A link to the posting's account, or which one is missing."""
+    account = journal.account_of(posting)
+    return account_link(account) if account else f"missing account {posting.account_id}"
+
+
+def owner_of_posting(posting: Posting) -> SafeString | str:
+    """A link to the owner of the posting's account; a dash where the account is missing."""
+    account = journal.account_of(posting)
+    return person_link(account.owner) if account else MISSING
+
+
+def asset_of_posting(posting: Posting) -> tuple[str, int]:
+    """Code and decimals of the posting's asset; of a missing one its id, and as many decimals as an amount may have."""
+    asset = journal.asset_of(posting)
+    return (asset.code, asset.decimals) if asset else (f"missing asset {posting.asset_id}", MOST_DECIMALS)
 
 
 def account_link(account: Account) -> SafeString:

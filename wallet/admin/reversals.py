@@ -22,7 +22,7 @@ from superapp.errors import DomainError
 from superapp.figures import figure
 from superapp.models import User
 from wallet import journal, reversals
-from wallet.admin.links import account_link, entry_link, person_link
+from wallet.admin.links import account_of_posting, asset_of_posting, entry_link, owner_of_posting
 from wallet.errors import InsufficientFunds
 from wallet.models import JournalEntry, ReversalRequest
 
@@ -48,11 +48,12 @@ def _in_words(entry: JournalEntry) -> SafeString:
         "<br>{} ({}) {}",
         (
             (
-                account_link(posting.account),
-                person_link(posting.account.owner),
-                figure(posting.amount, posting.asset.decimals, posting.asset.code),
+                account_of_posting(posting),
+                owner_of_posting(posting),
+                figure(posting.amount, decimals, code),
             )
             for posting in page.postings
+            for code, decimals in [asset_of_posting(posting)]
         ),
     )
     title = f"{entry.kind.replace('_', ' ')} of {timezone.localtime(entry.effective_at):%Y-%m-%d %H:%M:%S}"
