@@ -1,5 +1,5 @@
 """The back office's pages for funds. Publishing a day's yield is the one thing that is done here; the rest is looked at."""
 
-from funds.admin import catalogue, orders, publication
+from funds.admin import catalogue, incomes, orders, publication, shortfalls
 
-__all__ = ["catalogue", "orders", "publication"]
+__all__ = ["catalogue", "incomes", "orders", "publication", "shortfalls"]

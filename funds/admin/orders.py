@@ -1,22 +1,20 @@
-"""What people ordered of funds, what was settled with their managers, what holders owe. Read-only."""
-
-from collections.abc import Collection, Mapping
-from uuid import UUID
+"""What people ordered of funds, and what was settled with their managers. Read-only."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from funds import flows
-from funds.models import FundOrder, IncomeShortfall, ManagerSettlement
+from funds.admin.incomes import income_title
+from funds.models import FundOrder, ManagerSettlement
 from superapp import back_office
 from superapp.admin import EMPTY, PERSON_LINKS, ReadOnlyAdmin
 from superapp.figures import figure
-from superapp.models import Run, User
+from superapp.models import User
 from superapp.money import minor_unit_decimals
 from wallet.admin.links import (
+    HOLD_PAGES,
     SUBJECT_PAGES,
-    SUBJECT_TITLES,
     account_link,
     entry_link,
     link,
@@ -37,27 +35,16 @@ SUBJECT_PAGES |= {
             flows.REDEMPTION_PAID,
         ),
         "funds.managersettlement": (flows.MANAGER_SETTLEMENT,),
-        "superapp.run": (
-            flows.FUND_INCOME,
-            flows.FUND_INCOME_CARRIED,
-            flows.FUND_CORRECTION,
-            flows.SHORTFALL_COLLECTED,
-        ),
     }.items()
     for kind in kinds
 }
 
 
-def _days_of(run_ids: Collection[UUID]) -> Mapping[UUID, str]:
-    return {run.pk: f"income of {run.day}" for run in Run.objects.filter(pk__in=run_ids).only("day")}
-
-
-SUBJECT_TITLES["superapp.run"] = _days_of
+HOLD_PAGES.append("funds.fundorder")
 
 back_office.ICONS |= {
     "funds.fundorder": "shopping_cart",
     "funds.managersettlement": "handshake",
-    "funds.incomeshortfall": "trending_down",
 }
 
 
@@ -81,14 +68,19 @@ class FundOrderAdmin(ReadOnlyAdmin):
     fieldsets = [
         (None, {"fields": [("owner_link", "fund_link"), ("side", "shown_amount", "state_label"), "id"]}),
         ("Days", {"fields": [("placed_at", "trade_day"), "effective_day"]}),
+        ("Later income", {"fields": [("followed_link", "run_link"), "later_orders"]}),
         (
             "In the ledger",
-            {"fields": [("cash", "shares"), "placed_entry", "effective_entry", "ended_entry", "settlement_link"]},
+            {
+                "fields": [
+                    ("cash", "shares"), ("placed_entry", "hold_link"), "effective_entry", "ended_entry", "settlement_link",
+                ]
+            },
         ),
-    ]
+    ]  # fmt: skip
     readonly_fields = [
-        "id", "owner_link", "fund_link", "shown_amount", "state_label", "cash", "shares", "placed_entry",
-        "effective_entry", "ended_entry", "settlement_link",
+        "id", "owner_link", "fund_link", "shown_amount", "state_label", "cash", "shares", "placed_entry", "hold_link",
+        "effective_entry", "ended_entry", "settlement_link", "followed_link", "run_link", "later_orders",
     ]  # fmt: skip
 
     @display(description="Person")
@@ -129,6 +121,30 @@ class FundOrderAdmin(ReadOnlyAdmin):
     def shares(self, order: FundOrder) -> SafeString:
         """The holding it fills or takes from."""
         return account_link(order.share_account)
+
+    @display(description="Follows")
+    def followed_link(self, order: FundOrder) -> SafeString | str:
+        """Of an order that nobody placed: the redemption of all whose later income it pays out."""
+        if order.follows is None:
+            return EMPTY
+        return link(f"redemption of all placed {order.follows.trade_day}", page_of("funds.fundorder", order.follows_id))
+
+    @display(description="Because of")
+    def run_link(self, order: FundOrder) -> SafeString | str:
+        """Of an order that nobody placed: the run whose income came after the shares had left."""
+        return link(income_title(order.run), page_of("superapp.run", order.run_id)) if order.run else EMPTY
+
+    @display(description="Followed by")
+    def later_orders(self, order: FundOrder) -> SafeString | str:
+        """Of a redemption of all: the orders that pay out what it earned later."""
+        if not order.followed_by.exists():
+            return EMPTY
+        return link("orders that pay out its later income", list_address(FundOrder, follows=order.pk))
+
+    @display(description="Shares held")
+    def hold_link(self, order: FundOrder) -> SafeString | str:
+        """What set a redemption's shares aside until they left."""
+        return link("hold", page_of("wallet.hold", order.hold_id)) if order.hold_id else EMPTY
 
     @display(description="Cash set aside")
     def placed_entry(self, order: FundOrder) -> SafeString | str:
@@ -176,35 +192,3 @@ class ManagerSettlementAdmin(ReadOnlyAdmin):
     def entry(self, settlement: ManagerSettlement) -> SafeString | str:
         """The journal entry; none when the orders cancelled each other out."""
         return entry_link(settlement.entry_id)
-
-
-@admin.register(IncomeShortfall)
-class IncomeShortfallAdmin(ReadOnlyAdmin):
-    """What negative income took from holders who no longer had it: owed to the fund."""
-
-    list_display = ["fund", "owner_link", "shown_amount", "shown_collected", "run"]
-    list_filter = ["fund"]
-    list_select_related = ["fund", "account__owner", "account__asset", "run"]
-    fields = ["fund", "owner_link", "account_page", "shown_amount", "shown_collected", "run"]
-    readonly_fields = ["owner_link", "account_page", "shown_amount", "shown_collected"]
-    ordering = ["-id"]
-
-    @display(description="Person")
-    def owner_link(self, shortfall: IncomeShortfall) -> SafeString | str:
-        """Who owes it."""
-        return person_link(shortfall.account.owner)
-
-    @display(description="Account")
-    def account_page(self, shortfall: IncomeShortfall) -> SafeString:
-        """The holding that ran short."""
-        return account_link(shortfall.account)
-
-    @display(description="Owed")
-    def shown_amount(self, shortfall: IncomeShortfall) -> SafeString | str:
-        """In shares."""
-        return figure(shortfall.amount, shortfall.account.asset.decimals, shortfall.account.asset.code)
-
-    @display(description="Collected")
-    def shown_collected(self, shortfall: IncomeShortfall) -> SafeString | str:
-        """What later income has paid of it."""
-        return figure(shortfall.collected, shortfall.account.asset.decimals, shortfall.account.asset.code)

@@ -22,6 +22,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -30,16 +31,19 @@ from superapp.admin import EMPTY, PERSON_LINKS, ReadOnlyAdmin
 from superapp.figures import figure
 from wallet import flows, journal
 from wallet.admin.links import (
+    Place,
     account_link,
     account_of_posting,
     asset_of_posting,
     entry_link,
     entry_of_posting,
+    held_for,
     link,
     list_address,
     owner_of_posting,
     page_of,
     person_link,
+    posting_links,
     subject_links,
 )
 from wallet.models import Account, FoldCheckpoint, Hold, JournalEntry, Posting, ReversalRequest
@@ -92,10 +96,10 @@ class AccountAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     fieldsets = [
         (None, {"fields": ["purpose", ("owner_link", "asset"), ("standing", "id")]}),
-        (None, {"fields": [("shown_balance", "shown_held", "shown_available"), ("created_at", "last_recorded_at")]}),
+        (None, {"fields": [("shown_balance", "held_by", "shown_available"), ("created_at", "last_recorded_at")]}),
     ]
     readonly_fields = [
-        "id", "purpose", "owner_link", "shown_balance", "shown_held", "shown_available", "standing",
+        "id", "purpose", "owner_link", "shown_balance", "held_by", "shown_available", "standing",
     ]  # fmt: skip
     change_form_outer_after_template = "wallet/account_postings.html"
 
@@ -137,6 +141,7 @@ class AccountAdmin(ReadOnlyAdmin):
         entries = {posting.entry_id: journal.entry_of(posting) for posting in page.postings}
         kinds = {key: entry.kind if entry else "" for key, entry in entries.items()}
         subjects = subject_links((kinds[posting.entry_id], posting.subject) for posting in page.postings)
+        more = posting_links((kinds[posting.entry_id], Place(account.pk, posting.subject)) for posting in page.postings)
         lines = [
             {
                 "sequence": posting.sequence,
@@ -144,10 +149,11 @@ class AccountAdmin(ReadOnlyAdmin):
                 "effective_at": posting.effective_at,
                 "entry": entry_of_posting(posting),
                 "subject": subject,
+                "more": told,
                 "amount": figure(posting.amount, account.asset.decimals),
                 "balance_after": figure(posting.balance_after, account.asset.decimals),
             }
-            for posting, subject in zip(page.postings, subjects, strict=True)
+            for posting, subject, told in zip(page.postings, subjects, more, strict=True)
         ]
         context |= {"lines": lines, "next_place": page.next_place, "is_first_page": not before}
         page_shown: HttpResponse = super().render_change_form(request, context, **options)
@@ -218,6 +224,13 @@ class AccountAdmin(ReadOnlyAdmin):
         """What open holds set aside."""
         return EMPTY if account.folded else figure(account.held, account.asset.decimals)
 
+    @display(description="Held")
+    def held_by(self, account: Account) -> SafeString | str:
+        """What open holds set aside, and the way to them and to those that have ended."""
+        if account.folded:
+            return EMPTY
+        return format_html("{} ({})", self.shown_held(account), link("holds", list_address(Hold, account=account.pk)))
+
     @display(description="Available")
     def shown_available(self, account: Account) -> SafeString | str:
         """What can be spent; nobody spends from a system account."""
@@ -254,11 +267,20 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     readonly_fields = ["id", "what", "rule", "about", "reverses_link", "reversed_by"]
     change_form_outer_after_template = "wallet/entry_postings.html"
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list with what its entries are about, looked up for all of them at once."""
+        changelist = super().get_changelist_instance(request)
+        changelist.result_list = entries = list(changelist.result_list)
+        for entry, subject in zip(entries, subject_links((each.kind, each.subject) for each in entries), strict=True):
+            vars(entry)["subject_link"] = subject
+        return changelist
+
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], **options: Any) -> HttpResponse:
         """The entry's page with a page of its postings."""
         entry: JournalEntry = options["obj"]
         after = request.GET.get("after", "")
         page = journal.postings_of_entry(entry.pk, after=journal.read_entry_place(after))
+        more = posting_links((entry.kind, Place(posting.account_id, posting.subject)) for posting in page.postings)
         lines = [
             {
                 "account": account_of_posting(posting),
@@ -266,8 +288,9 @@ class JournalEntryAdmin(ReadOnlyAdmin):
                 "asset": code,
                 "amount": figure(posting.amount, decimals),
                 "balance_after": figure(posting.balance_after, decimals),
+                "more": told,
             }
-            for posting in page.postings
+            for posting, told in zip(page.postings, more, strict=True)
             for code, decimals in [asset_of_posting(posting)]
         ]
         context |= {"lines": lines, "next_place": page.next_place, "is_first_page": not after}
@@ -300,7 +323,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     @display(description="About")
     def about(self, entry: JournalEntry) -> SafeString | str:
         """The transfer, order or run it happened to."""
-        return subject_links([(entry.kind, entry.subject)])[0]
+        found: SafeString | str | None = vars(entry).get("subject_link")
+        return found or subject_links([(entry.kind, entry.subject)])[0]
 
     @display(description="Reverses")
     def reverses_link(self, entry: JournalEntry) -> SafeString | str:
@@ -338,9 +362,9 @@ class HoldAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     fields = [
         "account_page", "account_owner", "state_label", "shown_amount", "captured", "released", "lapsed",
-        "shown_remaining", "subject", "created_at", "lapses_at",
+        "shown_remaining", "purpose", "created_at", "lapses_at", "ended_at",
     ]  # fmt: skip
-    readonly_fields = ["account_page", "account_owner", "state_label", "shown_amount", "shown_remaining"]
+    readonly_fields = ["account_page", "account_owner", "state_label", "shown_amount", "shown_remaining", "purpose"]
 
     @display(description="Account")
     def account_page(self, hold: Hold) -> SafeString:
@@ -351,6 +375,11 @@ class HoldAdmin(ReadOnlyAdmin):
     def account_owner(self, hold: Hold) -> SafeString | str:
         """Whose balance it is part of."""
         return person_link(hold.account.owner)
+
+    @display(description="Held for")
+    def purpose(self, hold: Hold) -> SafeString | str:
+        """The order it is for, whose page leads to the entries that took what was held."""
+        return held_for(hold.subject)
 
     @display(description="State", ordering="state", label={"Open": "warning", "Captured": "success"})
     def state_label(self, hold: Hold) -> str:

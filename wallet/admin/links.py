@@ -1,11 +1,12 @@
 """Links from one page of the back office to the next, so that money can be followed by clicking.
 
 An app adds its entry kinds to SUBJECT_PAGES, so that an entry shows what it happened to, and links its own rows to entries,
-accounts and people with the functions below.
+accounts and people with the functions below. What else it knows of its entries goes into the other registers.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -28,6 +29,23 @@ MOST_DECIMALS = 4
 
 SUBJECT_TITLES: dict[str, Callable[[Collection[UUID]], Mapping[UUID, str]]] = {}
 """For a model, what many of its rows are called, in one look; a row of any other goes by its model's name."""
+
+
+SUBJECT_RELATIONS: dict[str, str] = {}
+"""For an entry kind, how its entries stand to their subject, with {} for what that is called; others just happened to it."""
+
+POSTING_LINKS: dict[str, Callable[[Collection["Place"]], Mapping["Place", SafeString]]] = {}
+"""For an entry kind, where more is told of its postings, for many of them in one look."""
+
+HOLD_PAGES: list[str] = []
+"""The models (app.model) for whose rows something is held; each app adds its own."""
+
+
+class Place(NamedTuple):
+    """What an app knows a posting by: whose account it is on, and what it is about."""
+
+    account: UUID
+    subject: UUID
 
 
 def page_of(model: str, key: object) -> str:
@@ -103,5 +121,27 @@ def subject_links(subjects: Iterable[tuple[str, UUID]]) -> list[SafeString | str
             links.append(str(subject))
             continue
         title = titles.get(page, {}).get(subject) or apps.get_model(page)._meta.verbose_name
-        links.append(link(title, page_of(page, subject)))
+        links.append(link(SUBJECT_RELATIONS.get(kind, "{}").format(title), page_of(page, subject)))
     return links
+
+
+def posting_links(postings: Iterable[tuple[str, Place]]) -> list[SafeString | str]:
+    """For each posting, by its entry's kind and its place, a link to what more is told of it; a dash for nothing.
+
+    One look for each kind that is told of, however many postings.
+    """
+    asked = list(postings)
+    places: defaultdict[str, set[Place]] = defaultdict(set)
+    for kind, place in asked:
+        places[kind].add(place)
+    told = {kind: POSTING_LINKS[kind](of_kind) for kind, of_kind in places.items() if kind in POSTING_LINKS}
+    return [told.get(kind, {}).get(place, MISSING) for kind, place in asked]
+
+
+def held_for(subject: UUID) -> SafeString | str:
+    """A link to the row that something is held for, whichever app it belongs to; a bare id when it is nobody's."""
+    for page in HOLD_PAGES:
+        model = apps.get_model(page)
+        if model._default_manager.filter(pk=subject).exists():
+            return link(model._meta.verbose_name, page_of(page, subject))
+    return str(subject)

@@ -1,0 +1,149 @@
+"""From what a fund did to why, by clicking: holds and orders, what is owed and who paid, a holder's income of a day."""
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from funds.models import Fund, FundOrder, IncomeShortfall
+from superapp.models import User
+from tests import factories
+from tests.admin.pages import click, links_of, text_of
+from tests.databases import TestDatabase
+from tests.funds import scenes
+from wallet.models import Account, Hold, JournalEntry
+
+DAY = "2013-07-03"
+
+
+@pytest.fixture
+def office(committed_db: TestDatabase) -> Client:
+    """A browser in which a superuser has signed in."""
+    browser = Client()
+    browser.force_login(factories.an_operator())
+    return browser
+
+
+def account_page(account: Account) -> str:
+    return f"/admin/wallet/account/{account.pk}/change/"
+
+
+def order_page(order: FundOrder) -> str:
+    return f"/admin/funds/fundorder/{order.pk}/change/"
+
+
+def one_who_left(fund: Fund) -> User:
+    """Who had 10,000.00 on the day, redeemed all, and was then found to have got 2.00 too much, and later 3.50 too little."""
+    saver = scenes.a_saver(fund, "10000.00")
+    with scenes.on("2013-07-02", "10:00"):
+        scenes.buy(saver, fund, "10000.00")
+    scenes.sweep_each_day(DAY, DAY)
+    with scenes.on(DAY, "14:00"):
+        scenes.sell(saver, fund, None)
+        scenes.publish(fund, {DAY: "3"})
+    scenes.sweep_each_day("2013-07-04", "2013-07-05")
+    for figure, clock_time in (("1", "11:00"), ("4.5", "11:30")):
+        with scenes.on("2013-07-05", clock_time):
+            scenes.publish(fund, {DAY: figure}, revise=True)
+            scenes.sweep()
+    return saver
+
+
+def test_a_hold_leads_to_its_order_and_the_order_back_to_its_hold(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    saver = one_who_left(fund)
+    placed = FundOrder.objects.get(side="redeem", follows=None)
+    hold = Hold.objects.get()
+
+    held = click(office, office.get(account_page(scenes.shares_account(saver, fund))), "holds")
+    page = click(office, held, str(hold.pk))
+    order = click(office, page, "fund order")
+    back = click(office, order, "hold")
+
+    assert "Captured" in text_of(page)
+    assert order.request["PATH_INFO"] == order_page(placed)
+    assert str(placed.effective_entry_id) in links_of(order)
+    assert back.request["PATH_INFO"] == f"/admin/wallet/hold/{hold.pk}/change/"
+
+
+def test_the_holds_of_an_account_are_its_own(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    one_who_left(fund)
+    other = scenes.a_saver(fund, "10.00")
+    with scenes.on(DAY, "15:00"):
+        scenes.buy(other, fund, "10.00")
+
+    held = click(office, office.get(account_page(scenes.shares_account(other, fund))), "holds")
+
+    assert str(Hold.objects.get().pk) not in links_of(held)
+
+
+def test_an_order_that_nobody_placed_names_the_order_it_follows_and_the_run_that_made_it(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    one_who_left(fund)
+    placed = FundOrder.objects.get(side="redeem", follows=None)
+    made = FundOrder.objects.get(follows=placed, run=scenes.run_of(fund, DAY, 2))
+    own = office.get(order_page(made))
+
+    follows = click(office, own, "redemption of all placed 2013-07-03")
+    run = click(office, own, "income of 2013-07-03 (revision 2)")
+    later = click(office, follows, "orders that pay out its later income")
+
+    assert follows.request["PATH_INFO"] == order_page(placed)
+    assert str(made.run_id) in run.request["PATH_INFO"]
+    assert str(made.pk) in links_of(later)
+    assert str(placed.pk) not in links_of(later)
+    assert "orders that pay out its later income" not in links_of(own)
+
+
+def test_what_collected_a_shortfall_says_so_and_leads_to_it_and_on_to_the_income_that_paid(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    saver = one_who_left(fund)
+    shortfall = IncomeShortfall.objects.get()
+    holding = office.get(account_page(scenes.shares_account(saver, fund)))
+    collected = JournalEntry.objects.get(kind="shortfall_collected")
+
+    entry = click(office, holding, "shortfall collected")
+    owed = click(office, entry, "what was owed, and who paid")
+    payer = click(office, owed, "income of 2013-07-03 (revision 2)")
+
+    assert entry.request["PATH_INFO"] == f"/admin/wallet/journalentry/{collected.pk}/change/"
+    assert "what was owed since the income of 2013-07-03 (revision 1)" in links_of(entry)
+    assert "what was owed since the income of 2013-07-03 (revision 1)" in links_of(holding)
+    assert owed.request["PATH_INFO"] == f"/admin/funds/incomeshortfall/{shortfall.pk}/change/"
+    assert "2.00" in text_of(owed)
+    assert str(collected.pk) in links_of(owed)
+    assert str(scenes.run_of(fund, DAY, 1).pk) in links_of(owed)["income of 2013-07-03 (revision 1)"]
+    assert str(scenes.run_of(fund, DAY, 2).pk) in payer.request["PATH_INFO"]
+
+
+def test_original_and_corrections_of_a_day_are_told_apart(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    saver = one_who_left(fund)
+
+    named = links_of(office.get(account_page(scenes.shares_account(saver, fund))))
+
+    assert str(scenes.run_of(fund, DAY).pk) in named["income of 2013-07-03"]
+    assert str(scenes.run_of(fund, DAY, 2).pk) in named["income of 2013-07-03 (revision 2)"]
+
+
+def test_a_list_of_entries_looks_their_runs_up_at_once(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    saver = scenes.a_saver(fund, "4000.00")
+    with scenes.on("2013-07-02", "10:00"):
+        scenes.buy(saver, fund, "4000.00")
+        scenes.publish(fund, dict.fromkeys((DAY, "2013-07-04", "2013-07-05", "2013-07-06"), "1.46"))
+    entries = "/admin/wallet/journalentry/?kind=fund_income"
+
+    def queries(page: str) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert office.get(page).status_code == 200
+        return len(captured)
+
+    scenes.sweep_each_day(DAY, "2013-07-04")
+    holding = account_page(scenes.shares_account(saver, fund))
+    few = [(queries(page), queries(page))[1] for page in (entries, holding)]
+    scenes.sweep_each_day("2013-07-05", "2013-07-07")
+
+    assert JournalEntry.objects.filter(kind="fund_income").count() == 4
+    assert [queries(page) for page in (entries, holding)] == few
