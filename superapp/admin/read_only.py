@@ -62,4 +62,4 @@ def table_of(values: dict[str, Any]) -> SafeString:
         (name, value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False))
         for name, value in values.items()
     )
-    return format_html_join("", '<div class="flex gap-4"><b class="w-48">{}</b><span>{}</span></div>', rows)
+    return format_html_join("", '<div class="flex gap-4"><b class="shrink-0 w-72">{}</b><span>{}</span></div>', rows)

@@ -2,8 +2,12 @@
 
 The page asks for the parts that change, once a second and only while a shown run is unfinished and the page is looked at:
 one query for however many runs are on the page, two more for the figures of the one that is open.
+
+What figures mean is known to the app whose runs they are: it says so in WORDS.
 """
 
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +27,30 @@ from superapp.runs import Progress
 
 MOST_LIVE = 100
 """Runs that one page asks after at once; a page lists half as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How runs of one kind tell of their figures: what each is called, in order, and how some are shown."""
+
+    labels: Mapping[str, str]
+    shown: Mapping[str, Callable[[Any], SafeString | str]] = field(default_factory=dict)
+    """By name, from a figure as it is stored."""
+    sums: Mapping[str, str] = field(default_factory=dict)
+    """What the sums over the batches are called."""
+    remark: Callable[[Mapping[str, Any]], str] = lambda _: ""
+    """What the figures come to, in a sentence."""
+
+    def lines(self, figures: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+        """The figures in words, in the order of the labels; what has no label goes by its name, at the end."""
+        for name in (*self.labels, *(name for name in figures if name not in self.labels)):
+            if name in figures:
+                show = self.shown.get(name)
+                yield self.labels.get(name, name), show(figures[name]) if show else figures[name]
+
+
+WORDS: dict[str, Words] = {}
+"""By kind of run; an app adds its own kinds. The figures of any other are shown by their names."""
 
 COLOURS = {
     Run.State.OPEN: "oklch(62.3% .188 248)",
@@ -159,8 +187,16 @@ class RunAdmin(ReadOnlyAdmin):
         return progress_bar(runs.progress_of(run), state=run.state)
 
     def _sums(self, run: Run) -> SafeString | str:
-        sums = {name: f"{total:,f}" for name, total in runs.totals(run).items()}
+        called = _words_of(run).sums
+        sums = {called.get(name, name): f"{total:,f}" for name, total in runs.totals(run).items()}
         return table_of(sums) if sums else EMPTY
 
     def _figures(self, run: Run) -> SafeString | str:
-        return table_of(run.figures) if run.figures else EMPTY
+        if not run.figures:
+            return EMPTY
+        words = _words_of(run)
+        return format_html("{}<div>{}</div>", table_of(dict(words.lines(run.figures))), words.remark(run.figures))
+
+
+def _words_of(run: Run) -> Words:
+    return WORDS.get(run.kind, Words(labels={}))

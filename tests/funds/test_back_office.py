@@ -6,7 +6,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from funds.models import Fund, FundOrder, IncomeShortfall
-from superapp.models import User
+from superapp.models import Run, User
 from tests import factories
 from tests.admin.pages import click, links_of, text_of
 from tests.databases import TestDatabase
@@ -125,6 +125,72 @@ def test_original_and_corrections_of_a_day_are_told_apart(office: Client) -> Non
 
     assert str(scenes.run_of(fund, DAY).pk) in named["income of 2013-07-03"]
     assert str(scenes.run_of(fund, DAY, 2).pk) in named["income of 2013-07-03 (revision 2)"]
+
+
+def three_savers(fund: Fund) -> list[User]:
+    """Of whom the first and the third get one cent more: the first two have equal shares, and the third has more."""
+    savers = [scenes.a_saver(fund, "4000.00") for _ in range(3)]
+    with scenes.on("2013-07-02", "10:00"):
+        for saver, amount in zip(savers, ("3333.33", "3333.33", "3333.34"), strict=True):
+            scenes.buy(saver, fund, amount)
+        scenes.publish(fund, {DAY: "1.46"})
+    scenes.sweep_each_day(DAY, "2013-07-04")
+    return savers
+
+
+def run_page(run: Run) -> str:
+    return f"/admin/superapp/run/{run.pk}/change/"
+
+
+def test_the_figures_of_an_income_run_are_told_in_words_and_say_who_gets_the_last_cents(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    first, *_ = three_savers(fund)
+    account = scenes.shares_account(first, fund)
+    run = scenes.run_of(fund, DAY)
+
+    page = office.get(run_page(run))
+    said = text_of(page)
+
+    assert "Income per 10,000 shares (y) 1.46" in said
+    assert "What the cuts leave over is handed out to the largest cut fractions" in said
+    assert "Steps handed out; below zero: taken 2" in said
+    assert (
+        "a holder gets one step more where the cut took off more than 66,661,800 / 100,000,000 of a step; of those with "
+        f"exactly 66,661,800 the accounts up to {account.pk}, in the order of their ids."
+    ) in said
+    assert links_of(page)[f"account {account.pk}"] == account_page(account)
+    assert "Holders who are entitled 3" in said
+    for name in ("per_10k", "brought_forward", "floors", "tie_position", "batch_accounts"):
+        assert f" {name} " not in said.split("Batches so far")[1].split("Position")[0]
+
+
+def test_where_all_equals_get_a_step_no_account_is_named(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    savers = [scenes.a_saver(fund, "4000.00") for _ in range(2)]
+    with scenes.on("2013-07-02", "10:00"):
+        for saver, amount in zip(savers, ("3333.33", "3333.34"), strict=True):
+            scenes.buy(saver, fund, amount)
+        scenes.publish(fund, {DAY: "1.46"})
+    scenes.sweep_each_day(DAY, "2013-07-04")
+    figures = scenes.run_of(fund, DAY).figures
+    said = text_of(office.get(run_page(scenes.run_of(fund, DAY))))
+
+    assert (figures["steps"], figures.get("account")) == (1, None)
+    assert f"those with exactly {figures['fraction']:,} all do too." in said
+
+
+def test_a_correction_leads_to_the_run_it_corrects_and_one_that_takes_says_so(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    three_savers(fund)
+    with scenes.on("2013-07-04", "11:00"):
+        scenes.publish(fund, {DAY: "-1.46"}, revise=True)
+        scenes.sweep()
+    first = scenes.run_of(fund, DAY)
+
+    page = office.get(run_page(scenes.run_of(fund, DAY, 1)))
+
+    assert links_of(page)[f"run {first.pk}"] == run_page(first)
+    assert "a holder bears one step where the cut took off more than 66,661,800" in text_of(page)
 
 
 def test_a_list_of_entries_looks_their_runs_up_at_once(office: Client) -> None:
