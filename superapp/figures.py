@@ -1,6 +1,6 @@
 """Amounts as the back office shows them: grouped, aligned, with the decimals of their asset and never a digit hidden."""
 
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -8,6 +8,9 @@ from django.utils.safestring import SafeString
 from superapp.money import exact
 
 MISSING = "–"
+
+_WIDE = Context(prec=60)
+"""More digits than any total has."""
 
 
 def figure(amount: Decimal | None, decimals: int, unit: str = "") -> SafeString | str:
@@ -18,7 +21,7 @@ def figure(amount: Decimal | None, decimals: int, unit: str = "") -> SafeString 
     """
     if amount is None:
         return MISSING
-    digits = -int(amount.normalize().as_tuple().exponent)
+    digits = -int(amount.normalize(_WIDE).as_tuple().exponent)
     return format_html(
         '<span class="whitespace-nowrap" style="font-variant-numeric:tabular-nums">{}{}</span>',
         f"{exact(amount, decimals=max(decimals, digits), largest=None):,f}",

@@ -10,10 +10,12 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, JSONObject
 from django.http import HttpRequest
+from django.urls import URLPattern
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from funds.admin.incomes import explained_path
 from funds.arithmetic import DAYS_OF_THE_YIELD, seven_day_yield
 from funds.models import Fund, FundDay, FundOrder, FundTerms, ManagerSettlement, Yield
 from funds.yield_chart import Point, chart, sparkline
@@ -81,6 +83,10 @@ class FundAdmin(ReadOnlyAdmin):
         ("Days", {"fields": [("first_day", "frozen_through"), "created_at"]}),
     ]
     readonly_fields = ["state_label", "last_yield", "seven_day", "figure_chart", "pages", "shown_minimum"]
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the page that tells how a holder's income was worked out."""
+        return [explained_path(), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Fund]:
         """Funds with the figures of their last days that are over, in the same query."""

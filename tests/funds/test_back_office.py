@@ -1,6 +1,9 @@
 """From what a fund did to why, by clicking: holds and orders, what is owed and who paid, a holder's income of a day."""
 
+import re
+
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -191,6 +194,120 @@ def test_a_correction_leads_to_the_run_it_corrects_and_one_that_takes_says_so(of
 
     assert links_of(page)[f"run {first.pk}"] == run_page(first)
     assert "a holder bears one step where the cut took off more than 66,661,800" in text_of(page)
+
+
+def worked_out(office: Client, saver: User, fund: Fund, revision: int = 0) -> str:
+    """What the page says that the posting on the saver's account leads to."""
+    account = scenes.shares_account(saver, fund)
+    page = office.get(account_page(account))
+    line = f"{scenes.run_of(fund, DAY, revision).pk}/{account.pk}/"
+    assert any(address.endswith(line) for address in re.findall('href="([^"]*)"', page.content.decode()))
+    return text_of(office.get(f"/admin/funds/fund/income/{line}"))
+
+
+def test_of_two_holders_with_equal_shares_the_page_says_why_one_got_a_cent_more(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    lucky, other, larger = three_savers(fund)
+    last = scenes.shares_account(lucky, fund).pk
+
+    tied = f"the cut took off as much as at the last who got one; of those equals the accounts up to {last} got one"
+    for saver, verdict, paid in (
+        (lucky, f"0.01 Yes: {tied}", "0.49"),
+        (other, f"0.00 No: {tied}", "0.48"),
+        (larger, "0.01 Yes: the cut took off more than at the last who got one.", "0.49"),
+    ):
+        said = worked_out(office, saver, fund)
+        assert f"A step of what the cuts left over {verdict}" in said
+        assert f"Comes to {paid}" in said
+        assert "Income per 10,000 shares (y) 1.46" in said
+        assert scenes.incomes(saver, fund) == [paid]
+    said = worked_out(office, other, fund)
+    assert "Entitled shares 3,333.33 effective" in said
+    assert "Exact income 0.48666618 entitled" in said
+    assert "Cut 0.48 to a step" in said
+    assert "Cut fraction 0.666618" in said
+    assert f"and this one is {scenes.shares_account(other, fund).pk}." in said
+
+
+def test_an_entry_leads_to_how_each_holders_part_was_worked_out(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    three_savers(fund)
+    entry = JournalEntry.objects.get(kind="fund_income")
+
+    page = office.get(f"/admin/wallet/journalentry/{entry.pk}/change/")
+    with CaptureQueriesContext(connection) as captured:
+        office.get(f"/admin/wallet/journalentry/{entry.pk}/change/")
+    looks = sum('FROM "wallet_account"' in query["sql"] for query in captured)
+    worked = click(office, page, "how it was worked out")
+
+    assert page.content.decode().count("how it was worked out") == 3
+    assert looks == 2
+    assert "Income of 2013-07-03 of YEB, worked out" in text_of(worked)
+
+
+def test_a_correction_is_worked_out_from_what_it_corrects_down_to_what_was_owed(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    saver = one_who_left(fund)
+    account, run = scenes.shares_account(saver, fund), scenes.run_of(fund, DAY, 1)
+
+    page = office.get(f"/admin/funds/fund/income/{run.pk}/{account.pk}/")
+    corrected = click(office, page, "income of 2013-07-03")
+
+    assert "Comes to 1.00" in text_of(page)
+    assert "Corrects 3.00 income of 2013-07-03 To be posted -2.00" in text_of(page)
+    assert "Of it not there to take -2.00 what is owed, and who paid Posted 0.00" in text_of(page)
+    assert links_of(page)["what is owed, and who paid"].endswith(f"{IncomeShortfall.objects.get().pk}/change/")
+    assert "Comes to 3.00" in text_of(corrected)
+    assert "Corrects" not in text_of(corrected)
+
+
+def test_of_a_day_that_lost_the_page_says_who_bore_a_cent_more(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    lucky, other, _ = three_savers(fund)
+    with scenes.on("2013-07-04", "11:00"):
+        scenes.publish(fund, {DAY: "-1.46"}, revise=True)
+        scenes.sweep()
+
+    first, second = (worked_out(office, saver, fund, revision=1) for saver in (lucky, other))
+
+    assert "Exact income -0.48666618 entitled" in first
+    assert "A step of what the cuts left over -0.01 Yes:" in first
+    assert "Comes to -0.49" in first
+    assert "To be posted -0.98" in first
+    assert "A step of what the cuts left over 0.00 No:" in second
+    assert "To be posted -0.96" in second
+    assert (scenes.incomes(lucky, fund), scenes.incomes(other, fund)) == (["0.49", "-0.98"], ["0.48", "-0.96"])
+
+
+def test_an_income_is_explained_only_where_there_is_one_and_only_to_who_may_see_accounts(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    saver, *_ = three_savers(fund)
+    run, shares = scenes.run_of(fund, DAY), scenes.shares_account(saver, fund)
+    cash = Account.objects.get(owner=saver, kind="wallet")
+    clerk = User.objects.create(email="clerk@superapp.example", display_name="Clerk", is_staff=True)
+    browser = Client()
+    browser.force_login(clerk)
+    page = f"/admin/funds/fund/income/{run.pk}/{shares.pk}/"
+
+    def answer(*permissions: str) -> int:
+        clerk.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        return browser.get(page).status_code
+
+    assert office.get(f"/admin/funds/fund/income/{run.pk}/{cash.pk}/").status_code == 404
+    assert office.get(f"/admin/funds/fund/income/{cash.pk}/{shares.pk}/").status_code == 404
+    assert [answer(), answer("view_fund"), answer("view_account"), answer("view_fund", "view_account")] == [
+        403, 403, 403, 200,
+    ]  # fmt: skip
+    assert Client().get(page).status_code == 302
+
+
+def test_a_run_that_has_not_counted_its_day_explains_nothing_yet(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    saver, *_ = three_savers(fund)
+    run, account = scenes.run_of(fund, DAY), scenes.shares_account(saver, fund)
+    Run.objects.filter(pk=run.pk).update(figures={"decimals": 2, "leftover": "hand_out", "per_10k": "1.46"})
+
+    assert office.get(f"/admin/funds/fund/income/{run.pk}/{account.pk}/").status_code == 404
 
 
 def test_a_list_of_entries_looks_their_runs_up_at_once(office: Client) -> None:

@@ -6,10 +6,12 @@ from decimal import Decimal
 import pytest
 
 from funds.explanation import explain
+from funds.models import Fund
 from superapp.errors import NotFound
 from tests.asking import data_of
 from tests.databases import TestDatabase
 from tests.funds import scenes
+from tests.owners_hand import the_owners_hand
 
 ROWS = [
     # entitled, exact, cut, cut fraction, handed out
@@ -46,6 +48,23 @@ def test_the_fund_explains_every_digit_of_what_it_paid(committed_db: TestDatabas
     assert shown["exact"].rstrip("0") == "0.48666618"
     assert shown["why"].endswith("yours was not among them.")
     assert shown["handedOut"] == {"amount": "0.00"}
+
+
+def test_a_day_is_explained_by_the_policy_that_ruled_its_run_not_by_the_funds_own_of_today(
+    committed_db: TestDatabase,
+) -> None:
+    fund = scenes.a_fund("2013-07-03")
+    saver = scenes.a_saver(fund, "4000.00")
+    with scenes.on("2013-07-02", "10:00"):
+        scenes.buy(saver, fund, "3333.33")
+        scenes.publish(fund, {"2013-07-03": "1.46"})
+    scenes.sweep_each_day("2013-07-03", "2013-07-04")
+    with the_owners_hand():
+        Fund.objects.filter(pk=fund.pk).update(leftover=Fund.Leftover.LEAVE_IN_FUND)
+
+    told = explain(person_id=saver.id, fund_code=fund.code, day=date(2013, 7, 3))
+
+    assert told.why == "The cuts of all holders left nothing over."
 
 
 def test_a_day_not_paid_is_not_explained(committed_db: TestDatabase) -> None:
