@@ -30,7 +30,7 @@ class PolicyVersionAdmin(ModelAdmin):  # type: ignore[misc]
     """Dated policy. A new version is added; none is changed or deleted, because the past must stay replayable."""
 
     form = PolicyVersionForm
-    list_display = ["policy", "scope", "shown_value", "effective_from", "standing", "created_by", "reason"]
+    list_display = ["number", "policy", "scope", "shown_value", "effective_from", "standing", "created_by", "reason"]
     list_filter = ["policy", "scope"]
     search_fields = ["policy", "scope", "reason"]
     ordering = ["policy", "scope", "-effective_from"]
@@ -88,6 +88,11 @@ class PolicyVersionAdmin(ModelAdmin):  # type: ignore[misc]
             for policy, ruling in [(policy, policy.now()) for policy in policies.all()]
         ]
         return super().changelist_view(request, {**(extra_context or {}), "in_force": in_force})
+
+    @display(description="Version", ordering="pk")
+    def number(self, version: PolicyVersion) -> str:
+        """As what is in force, and a refusal, names it."""
+        return f"#{version.pk}"
 
     @display(description="Value")
     def shown_value(self, version: PolicyVersion) -> str:

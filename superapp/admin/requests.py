@@ -1,10 +1,12 @@
 """Requests that were decided, what waits to be told outside, and what this database is."""
 
 from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from superapp.admin.read_only import ReadOnlyAdmin, table_of
+from superapp.admin.read_only import EMPTY, ReadOnlyAdmin, table_of
 from superapp.models import IdempotencyKey, Installation, OutboxEvent
 
 
@@ -34,8 +36,8 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
     search_help_text = "A key, or a person's id"
     list_select_related = ["user"]
     ordering = ["-id"]
-    fields = ["user", "operation", "key", "outcome", "what", "created_at"]
-    readonly_fields = ["what"]
+    fields = ["user", "operation", "key", "outcome", "what", "ruled_by", "created_at"]
+    readonly_fields = ["what", "ruled_by"]
 
     @display(description="Outcome")
     def outcome(self, key: IdempotencyKey) -> str:
@@ -46,6 +48,19 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
     def what(self, key: IdempotencyKey) -> SafeString:
         """Ids of what was done, or the facts of the refusal."""
         return table_of(key.answer)
+
+    @display(description="Ruled by")
+    def ruled_by(self, key: IdempotencyKey) -> SafeString | str:
+        """Of a refusal by a policy: the version of it that refused."""
+        version = key.answer.get("facts", {}).get("rule_version")
+        if version is None:
+            return EMPTY
+        if not version:
+            return "the policy's built-in default"
+        address = reverse("admin:superapp_policyversion_change", args=[version])
+        return format_html(
+            '<a class="text-primary-600 dark:text-primary-500" href="{}">policy version #{}</a>', address, version
+        )
 
 
 @admin.register(Installation)

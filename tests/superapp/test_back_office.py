@@ -15,6 +15,7 @@ from django.urls import reverse
 from superapp import clock, policies, runs
 from superapp.admin import PERSON_LINKS
 from superapp.models import CalendarDay, IdempotencyKey, OutboxEvent, PolicyVersion, Run, RunBatch, User
+from tests.admin.pages import links_of, text_of
 from tests.factories import a_person, an_operator
 
 pytestmark = pytest.mark.django_db
@@ -70,6 +71,30 @@ def test_every_page_of_the_office_opens(office: Client, operator: User) -> None:
         if row is not None:
             page = reverse(f"admin:superapp_{model._meta.model_name}_change", args=[row.pk])
             assert office.get(page).status_code == 200, page
+
+
+def test_a_version_of_a_policy_is_found_by_the_number_that_a_refusal_names(office: Client, operator: User) -> None:
+    version = policies.change(policy=a_count().name, value=1)
+    page = reverse("admin:superapp_policyversion_change", args=[version.pk])
+    refused = {"facts": {"rule": version.policy, "rule_version": version.pk}, "path": []}
+    keys = [
+        IdempotencyKey.objects.create(
+            user=operator, operation="sendMoney", key=name, fingerprint=b"0" * 32, refusal=refusal, answer=answer
+        )
+        for name, refusal, answer in (
+            ("by a version", "LIMIT_EXCEEDED", refused),
+            ("by default", "LIMIT_EXCEEDED", {"facts": {"rule_version": 0}, "path": []}),
+            ("by no policy", "NOT_FOUND", {"facts": {"what": "wallet"}, "path": []}),
+        )
+    ]
+
+    listed = links_of(office.get(reverse("admin:superapp_policyversion_changelist")))
+    shown = [office.get(reverse("admin:superapp_idempotencykey_change", args=[key.pk])) for key in keys]
+
+    assert listed[f"#{version.pk}"].startswith(page)
+    assert [links_of(each).get(f"policy version #{version.pk}") for each in shown] == [page, None, None]
+    assert "the policy's built-in default" in text_of(shown[1])
+    assert office.get(page).status_code == 200
 
 
 @pytest.mark.parametrize("typed", ["138 7777", "+86 1387777", "13877771234", "lilei@", "LiLei", "李雷"])
