@@ -67,7 +67,7 @@ class FundOrderAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     fieldsets = [
         (None, {"fields": [("owner_link", "fund_link"), ("side", "shown_amount", "state_label"), "id"]}),
-        ("Days", {"fields": [("placed_at", "trade_day"), "effective_day"]}),
+        ("Days", {"fields": [("placed_at", "trade_day"), ("effective_day", "rests_until")]}),
         ("Later income", {"fields": [("followed_link", "run_link"), "later_orders"]}),
         (
             "In the ledger",
