@@ -44,6 +44,9 @@ SETS_PER_MESSAGE = 40
 RETRY_PAY_OUT_AFTER = timedelta(minutes=10)
 """How long an order rests whose wallet could not be paid (it is closed), until it is tried again."""
 
+FIRST_TOLD = 20
+"""How many refused orders of a set the log names."""
+
 log = logging.getLogger(__name__)
 
 OneSet = Callable[[], int]
@@ -213,7 +216,8 @@ def settle_with_manager() -> int:
 def settlement_openings(after: datetime, until: datetime) -> set[datetime]:
     """When settling with the managers opens, with after < instant <= until: each fund's policy, in its zone, day by day.
 
-    A policy that changes within a day may open it by either ruling: both instants are named, and the look decides.
+    A policy that changes within a day may open it by either ruling: both instants are named, and the look decides. Of more
+    than two rulings on one day those between are not: what they would have opened is settled on the next.
     """
     openings: set[datetime] = set()
     for fund in Fund.objects.order_by("code"):
@@ -241,7 +245,7 @@ def pay_out_due() -> int:
                 legs=PAID_LEGS,
                 params={"orders": orders, **accounts_of(fund)},
                 then=[
-                    "UPDATE funds_fundorder o SET state = 'paid', ended_entry_id = p.entry_id "
+                    "UPDATE funds_fundorder o SET state = 'paid', ended_entry_id = p.entry_id, rests_until = NULL "
                     "FROM posted p WHERE o.id = p.item AND o.state = 'left'"
                 ],
             )
@@ -254,7 +258,8 @@ def pay_out_due() -> int:
                 extra={
                     "fund": fund.code,
                     "codes": sorted(set(result.refused.values())),
-                    "orders": sorted(map(str, result.refused)),
+                    "count": len(result.refused),
+                    "first": sorted(map(str, result.refused))[:FIRST_TOLD],
                 },
             )
         taken += len(orders)

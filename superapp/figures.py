@@ -16,14 +16,20 @@ _WIDE = Context(prec=60)
 def figure(amount: Decimal | None, decimals: int, unit: str = "") -> SafeString | str:
     """The amount with thousands separated, e.g. "1,234.50 CNY", in digits of equal width; a dash for none.
 
-    An amount with more decimals than `decimals`, as only a hand can write it, is shown with all of them: a figure that hides
-    digits would lie, and a page that refuses them would hide the fault from whoever looks for it.
+    An amount with more decimals than `decimals`, or one that is no number, as only a hand can write them, is shown as it
+    is: a figure that hides digits would lie, and a page that refuses them would hide the fault from whoever looks for it.
     """
     if amount is None:
         return MISSING
+    if not amount.is_finite():
+        return _in_equal_digits(str(amount), unit)
     digits = -int(amount.normalize(_WIDE).as_tuple().exponent)
+    return _in_equal_digits(f"{exact(amount, decimals=max(decimals, digits), largest=None):,f}", unit)
+
+
+def _in_equal_digits(written: str, unit: str) -> SafeString:
     return format_html(
         '<span class="whitespace-nowrap" style="font-variant-numeric:tabular-nums">{}{}</span>',
-        f"{exact(amount, decimals=max(decimals, digits), largest=None):,f}",
+        written,
         f" {unit}" if unit else "",
     )

@@ -10,7 +10,7 @@ most one journey at a time.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -64,7 +64,7 @@ def travel(
         stopped_before = set(_stopped_runs())
         _until_quiet(journey, patience_seconds)
         day = _business_day(here)
-        for instant, due in jobs.due_instants(here, to):
+        for instant, due in _ahead(here, to):
             if _business_day(instant) > day:
                 tell(day, journey)
                 day = _business_day(instant)
@@ -80,6 +80,15 @@ def travel(
         tell(_business_day(to), journey)
         journey.stopped_runs = [run for pk, run in _stopped_runs().items() if pk not in stopped_before]
         return journey
+
+
+def _ahead(here: datetime, to: datetime) -> Iterator[tuple[datetime, list[jobs.Job]]]:
+    """What falls due, asked for a day at a time: on the way operators may found what has jobs, or set their times anew."""
+    while here < to:
+        clock.forget()
+        until = min(to, here + timedelta(days=1))
+        yield from jobs.due_instants(here, until)
+        here = until
 
 
 def _move_to(instant: datetime) -> None:

@@ -49,6 +49,11 @@ class TrialLine:
     only_account: UUID | None
 
     @property
+    def is_debit(self) -> bool:
+        """Whether the balance is below zero; asked of its sign, for one that is no number (a hand's doing) has no order."""
+        return self.balance.is_signed()
+
+    @property
     def description(self) -> str:
         """What accounts of this kind are for, or that nobody has declared it."""
         kind = find_account_kind(self.kind)
@@ -65,13 +70,13 @@ class TrialAsset:
 
     @property
     def credits(self) -> Decimal:
-        """Sum of the balances above zero."""
-        return sum((line.balance for line in self.lines if line.balance > 0), Decimal(0))
+        """Sum of the balances above zero; no number where one of them is none."""
+        return sum((line.balance for line in self.lines if not line.is_debit), Decimal(0))
 
     @property
     def debits(self) -> Decimal:
         """Sum of the balances below zero, without its sign."""
-        return -sum((line.balance for line in self.lines if line.balance < 0), Decimal(0))
+        return -sum((line.balance for line in self.lines if line.is_debit), Decimal(0))
 
     @property
     def difference(self) -> Decimal:

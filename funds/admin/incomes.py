@@ -154,7 +154,7 @@ def explained_view(request: HttpRequest, run: UUID, account: UUID) -> HttpRespon
     paid_by = get_object_or_404(Run, pk=run)
     try:
         found = explain_run(run=paid_by, account=holding)
-    except NotFound as fault:
+    except (NotFound, TypeError, ValueError, ArithmeticError) as fault:  # also figures that a hand has changed
         raise Http404 from fault
     context = {
         **admin.site.each_context(request),

@@ -15,7 +15,7 @@ from django.contrib import admin
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
-from django.urls import URLPattern, path
+from django.urls import NoReverseMatch, URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
@@ -42,11 +42,27 @@ class Words:
     """What the figures come to, in a sentence."""
 
     def lines(self, figures: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-        """The figures in words, in the order of the labels; what has no label goes by its name, at the end."""
+        """The figures in words, in the order of the labels; what has no label goes by its name, at the end.
+
+        A figure that is not what the code writes, as only a hand can make it, is shown as it is.
+        """
         for name in (*self.labels, *(name for name in figures if name not in self.labels)):
             if name in figures:
-                show = self.shown.get(name)
-                yield self.labels.get(name, name), show(figures[name]) if show else figures[name]
+                yield self.labels.get(name, name), self._shown(name, figures[name])
+
+    def said(self, figures: Mapping[str, Any]) -> str:
+        """The remark; nothing where the figures are not what the code writes."""
+        try:
+            return self.remark(figures)
+        except (TypeError, ValueError):
+            return ""
+
+    def _shown(self, name: str, value: Any) -> Any:
+        show = self.shown.get(name)
+        try:
+            return show(value) if show else value
+        except (TypeError, ValueError, NoReverseMatch):
+            return value
 
 
 WORDS: dict[str, Words] = {}
@@ -195,7 +211,7 @@ class RunAdmin(ReadOnlyAdmin):
         if not run.figures:
             return EMPTY
         words = _words_of(run)
-        return format_html("{}<div>{}</div>", table_of(dict(words.lines(run.figures))), words.remark(run.figures))
+        return format_html("{}<div>{}</div>", table_of(dict(words.lines(run.figures))), words.said(run.figures))
 
 
 def _words_of(run: Run) -> Words:

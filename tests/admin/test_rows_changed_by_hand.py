@@ -135,6 +135,16 @@ def test_digits_that_an_asset_does_not_have_are_shown(office: Client, wallet: Ac
     assert "Off by 0.0001" in text_of(office.get(TRIAL_BALANCE))
 
 
+def test_an_amount_that_is_no_number_is_shown(office: Client, wallet: Account, sent: JournalEntry) -> None:
+    with the_guards_off():
+        by_hand("UPDATE wallet_posting SET amount = 'NaN', balance_after = 'NaN' WHERE account_id = %s", wallet.pk)
+        by_hand("UPDATE wallet_account SET balance = 'NaN' WHERE id = %s", wallet.pk)
+
+    for page in (page_of(wallet), page_of(sent), "/admin/wallet/account/?kind=wallet"):
+        assert "NaN" in text_of(office.get(page)), page
+    assert "Off by NaN" in text_of(office.get(TRIAL_BALANCE))
+
+
 def test_what_is_missing_costs_no_query_of_its_own(office: Client, wallet: Account) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:

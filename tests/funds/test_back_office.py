@@ -167,6 +167,31 @@ def test_the_figures_of_an_income_run_are_told_in_words_and_say_who_gets_the_las
         assert f" {name} " not in said.split("Batches so far")[1].split("Position")[0]
 
 
+@pytest.mark.parametrize(
+    ("by_hand", "shown"),
+    [
+        ({"fraction": "12"}, "Cut fraction of the last step, in 1/100,000,000 of a step 12"),
+        ({"fraction": None}, "Cut fraction of the last step, in 1/100,000,000 of a step null"),
+        ({"steps": "x"}, "Steps handed out; below zero: taken x"),
+        ({"stage": ["a"]}, 'Batches are read for ["a"]'),
+        ({"leftover": {"a": 1}}, 'What the cuts leave over is {"a": 1}'),
+    ],
+    ids=["fraction-text", "fraction-null", "steps", "stage", "leftover"],
+)
+def test_figures_that_a_hand_has_changed_are_shown_as_they_are(
+    office: Client, by_hand: dict[str, object], shown: str
+) -> None:
+    """A stopped run is mended by a person, who looks at them here."""
+    fund = scenes.a_fund(DAY)
+    saver, *_ = three_savers(fund)
+    run, account = scenes.run_of(fund, DAY), scenes.shares_account(saver, fund)
+    Run.objects.filter(pk=run.pk).update(figures={**run.figures, **by_hand})
+
+    assert shown in text_of(office.get(run_page(run)))
+    assert office.get(f"/admin/superapp/run/live/?runs={run.pk}&open={run.pk}").status_code == 200
+    assert office.get(f"/admin/funds/fund/income/{run.pk}/{account.pk}/").status_code in (200, 404)
+
+
 def test_where_all_equals_get_a_step_no_account_is_named(office: Client) -> None:
     fund = scenes.a_fund(DAY)
     savers = [scenes.a_saver(fund, "4000.00") for _ in range(2)]

@@ -265,12 +265,14 @@ def test_an_order_whose_wallet_is_closed_rests_and_the_others_of_its_fund_are_pa
         assert scenes.system_balance(REDEMPTIONS, fund) == Decimal("120.00")
         said = [vars(record) for record in caplog.records if record.name == order_sets.log.name]
         assert [(line["fund"], line["codes"]) for line in said] == [(fund.code, ["ACCOUNT_CLOSED"])] * 2
-        assert {order for line in said for order in line["orders"]} == {str(order.order_id) for order in placed[:3]}
+        assert {order for line in said for order in line["first"]} == {str(order.order_id) for order in placed[:3]}
+        assert sum(line["count"] for line in said) == 3
     closed.update(closed=False)
     with scenes.on("2013-07-03", "10:09:59"):
         assert order_sets.pay_out_due() == 0
     with scenes.on("2013-07-03", "10:10"):
         scenes.sweep()
     assert [scenes.cash_of(saver) for saver in savers] == [Decimal("40.00")] * 5
+    assert [scenes.order_of(order).rests_until for order in placed] == [None] * 5
     assert scenes.system_balance(REDEMPTIONS, fund) == 0
     scenes.nothing_is_wrong()

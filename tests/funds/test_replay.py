@@ -1,15 +1,16 @@
 """Weeks of a sandbox lived through by `travel`: the same tasks and schedules that beat runs, day by day."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
-from funds import order_sets
+from funds import catalogue, order_sets
 from funds.models import Fund, FundOrder, ManagerSettlement
+from funds.orders import PlacedOrder
 from superapp import clock, policies, travel
-from superapp.models import Installation
+from superapp.models import Installation, User
 from tests import factories
 from tests.databases import TestDatabase
 from tests.funds import scenes
@@ -27,9 +28,7 @@ def test_two_weeks_pass_by_themselves(committed_db: TestDatabase) -> None:
     fund = scenes.a_fund("2013-07-03", leftover=Fund.Leftover.LEAVE_IN_FUND)
     _begin_at("2013-07-02", "10:00")
     saver = factories.a_payer("10500.00", pin=None)
-    from funds.catalogue import accept_terms
-
-    accept_terms(person_id=saver.id, fund_code=fund.code, version=1)
+    catalogue.accept_terms(person_id=saver.id, fund_code=fund.code, version=1)
     scenes.buy(saver, fund, "10000.00")
     scenes.publish(fund, REAL)
 
@@ -92,6 +91,50 @@ def test_a_journey_settles_with_the_manager_when_the_policy_says(
     late = settlement.settled_at - datetime.fromisoformat(settled_at).replace(tzinfo=scenes.SHANGHAI)
     assert timedelta() <= late < timedelta(minutes=5)
     scenes.nothing_is_wrong()
+
+
+def test_a_journey_stops_for_a_fund_that_is_founded_on_the_way(committed_db: TestDatabase) -> None:
+    _begin_at("2013-07-02", "10:00")
+    founded: list[tuple[Fund, User]] = []
+
+    def live(day: date, _journey: travel.Journey) -> None:
+        if day == date(2013, 7, 2):
+            fund = catalogue.found_fund(
+                code="NEW", name="New", currency="CNY", first_day=date(2013, 7, 4), terms="Few."
+            )
+            saver = factories.a_payer("100.00", pin=None)
+            catalogue.accept_terms(person_id=saver.id, fund_code=fund.code, version=1)
+            scenes.buy(saver, fund, "100.00")
+            founded.append((fund, saver))
+        elif day == date(2013, 7, 5):
+            fund, saver = founded[0]
+            scenes.sell(saver, fund, "40.00")
+
+    travel.travel(to=scenes.at("2013-07-10", "00:00"), tell=live)
+
+    orders = FundOrder.objects.order_by("placed_at").values_list("side", "state")
+    assert list(orders) == [("subscribe", "confirmed"), ("redeem", "paid")]
+    assert scenes.cash_of(founded[0][1]) == Decimal("40.00")
+
+
+def test_a_journey_stops_where_a_policy_that_changed_on_the_way_says(committed_db: TestDatabase) -> None:
+    fund = scenes.a_fund("2013-07-03")
+    saver = scenes.a_saver(fund, "100.00")
+    _begin_at("2013-07-02", "10:00")
+    scenes.buy(saver, fund, "100.00")
+    sold: list[PlacedOrder] = []
+
+    def live(day: date, _journey: travel.Journey) -> None:
+        if day == date(2013, 7, 3):
+            policies.change(policy="funds.manager_settlement_time", value="18:00", scope=fund.code)
+            sold.append(scenes.sell(saver, fund, "40.00"))
+
+    travel.travel(to=scenes.at("2013-07-06", "00:00"), tell=live)
+
+    order = scenes.order_of(sold[0])
+    assert (order.state, order.effective_day) == (FundOrder.State.PAID, date(2013, 7, 4))
+    settled = ManagerSettlement.objects.get(settled_orders=order.pk).settled_at
+    assert timedelta() <= settled - scenes.at("2013-07-04", "18:00") < timedelta(minutes=5)
 
 
 def test_settling_opens_by_the_ruling_of_each_day_and_by_both_on_a_day_that_changes_it(

@@ -180,8 +180,8 @@ class AccountAdmin(ReadOnlyAdmin):
                         if line.only_account
                         else list_address(Account, kind=line.kind),
                         "description": line.description,
-                        "credit": figure(line.balance, line.decimals) if line.balance > 0 else "",
-                        "debit": figure(-line.balance, line.decimals) if line.balance < 0 else "",
+                        "credit": figure(line.balance, line.decimals) if line.balance and not line.is_debit else "",
+                        "debit": figure(-line.balance, line.decimals) if line.is_debit else "",
                         "held": figure(line.held, line.decimals) if line.held else "",
                     }
                     for line in each.lines
