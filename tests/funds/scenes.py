@@ -74,6 +74,19 @@ def a_saver(fund: Fund, cash: str, *, since: str = "2013-06-01", name: str = "Li
     return person
 
 
+def who_left(fund: Fund, *, cash: str = "10000.00") -> User:
+    """A holder of 10,000.00 on 3 July 2013, the fund's first day, who redeemed all and was paid 3.00 for it afterwards."""
+    day, saver = "2013-07-03", a_saver(fund, cash)
+    with on("2013-07-02", "10:00"):
+        buy(saver, fund, "10000.00")
+    sweep_each_day(day, day)
+    with on(day, "14:00"):
+        sell(saver, fund, None)
+        publish(fund, {day: "3"})
+    sweep_each_day("2013-07-04", "2013-07-05")
+    return saver
+
+
 def many_holders(fund: Fund, amounts: Sequence[Decimal], *, since: str) -> dict[UUID, Decimal]:
     """Holders by account who have had these shares since 00:00 of that day; given in one set, without orders."""
     with on(since, "00:00"), transaction.atomic():

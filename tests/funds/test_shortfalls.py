@@ -27,19 +27,6 @@ class Killed(BaseException):
     """The worker is gone; nothing in the code may catch this."""
 
 
-def _who_left(fund: Fund, *, cash: str = "10000.00") -> User:
-    """A holder of 10,000.00 on the day, who redeemed all and was paid 3.00 for it afterwards."""
-    saver = scenes.a_saver(fund, cash)
-    with scenes.on("2013-07-02", "10:00"):
-        scenes.buy(saver, fund, "10000.00")
-    scenes.sweep_each_day(DAY, DAY)
-    with scenes.on(DAY, "14:00"):
-        scenes.sell(saver, fund, None)
-        scenes.publish(fund, {DAY: "3"})
-    scenes.sweep_each_day("2013-07-04", "2013-07-05")
-    return saver
-
-
 def _correct(fund: Fund, figure: str, *, on: str = "2013-07-05", at: str = "11:00") -> None:
     with scenes.on(on, at):
         scenes.publish(fund, {DAY: figure}, revise=True)
@@ -53,7 +40,7 @@ def _owed(fund: Fund) -> Decimal:
 
 def _who_came_back(fund: Fund) -> User:
     """Who owes 2.00, holds 5,000.00 again from the 8th on, and earns 1.00 of it a day."""
-    saver = _who_left(fund, cash="15000.00")
+    saver = scenes.who_left(fund, cash="15000.00")
     _correct(fund, "1")
     with scenes.on("2013-07-05", "12:00"):
         scenes.buy(saver, fund, "5000.00")
@@ -66,7 +53,7 @@ def _who_came_back(fund: Fund) -> User:
 
 def test_corrected_down_and_up_again_a_holder_who_left_has_what_the_day_was_worth(committed_db: TestDatabase) -> None:
     fund = scenes.a_fund(DAY)
-    saver = _who_left(fund)
+    saver = scenes.who_left(fund)
     assert scenes.cash_of(saver) == Decimal("10003.00")
 
     _correct(fund, "1")
@@ -82,7 +69,7 @@ def test_corrected_down_and_up_again_a_holder_who_left_has_what_the_day_was_wort
 
 def test_what_income_leaves_over_goes_on_to_the_wallet(committed_db: TestDatabase) -> None:
     fund = scenes.a_fund(DAY)
-    saver = _who_left(fund)
+    saver = scenes.who_left(fund)
 
     _correct(fund, "1")
     _correct(fund, "4.5", at="11:30")
@@ -95,7 +82,7 @@ def test_what_income_leaves_over_goes_on_to_the_wallet(committed_db: TestDatabas
 
 def test_several_shortfalls_are_collected_oldest_first(committed_db: TestDatabase) -> None:
     fund = scenes.a_fund(DAY)
-    saver = _who_left(fund)
+    saver = scenes.who_left(fund)
 
     _correct(fund, "1")
     _correct(fund, "0.5", at="11:15")
@@ -168,7 +155,7 @@ def test_killed_while_collecting_it_is_collected_once(
     committed_db: TestDatabase, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, collected: bool
 ) -> None:
     fund = scenes.a_fund(DAY)
-    saver = _who_left(fund)
+    saver = scenes.who_left(fund)
     _correct(fund, "1")
 
     with scenes.on("2013-07-05", "11:30"):
@@ -185,7 +172,7 @@ def test_killed_while_collecting_it_is_collected_once(
 
 def test_workers_that_collect_at_once_collect_once(committed_db: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     fund = scenes.a_fund(DAY)
-    _who_left(fund)
+    scenes.who_left(fund)
     _correct(fund, "1")
     with scenes.on("2013-07-05", "11:30"):
         scenes.publish(fund, {DAY: "3"}, revise=True)
@@ -205,7 +192,7 @@ def test_workers_that_collect_at_once_collect_once(committed_db: TestDatabase, m
 
 def test_no_more_is_collected_than_is_owed(committed_db: TestDatabase) -> None:
     fund = scenes.a_fund(DAY)
-    _who_left(fund)
+    scenes.who_left(fund)
     _correct(fund, "1")
 
     with pytest.raises(DatabaseError, match="no_more_is_collected_than_is_owed"), transaction.atomic():
@@ -214,7 +201,7 @@ def test_no_more_is_collected_than_is_owed(committed_db: TestDatabase) -> None:
 
 def test_a_shortfall_written_off_by_hand_is_named(committed_db: TestDatabase) -> None:
     fund = scenes.a_fund(DAY)
-    _who_left(fund)
+    scenes.who_left(fund)
     _correct(fund, "1")
     with connection.cursor() as cursor:
         cursor.execute("UPDATE funds_incomeshortfall SET collected = 1")
