@@ -154,6 +154,7 @@ def explained_view(request: HttpRequest, run: UUID, account: UUID) -> HttpRespon
     paid_by = get_object_or_404(Run, pk=run)
     try:
         found = explain_run(run=paid_by, account=holding)
+        lines = [*_steps(found, holding), *_corrected(found, paid_by, holding)]
     except (NotFound, TypeError, ValueError, ArithmeticError) as fault:  # also figures that a hand has changed
         raise Http404 from fault
     context = {
@@ -162,7 +163,7 @@ def explained_view(request: HttpRequest, run: UUID, account: UUID) -> HttpRespon
         "holder": person_link(holding.owner),
         "account": account_link(holding),
         "run": link(income_title(paid_by), page_of("superapp.run", run)),
-        "lines": [*_steps(found, holding), *_corrected(found, paid_by, holding)],
+        "lines": lines,
     }
     return TemplateResponse(request, "funds/income_explained.html", context)
 

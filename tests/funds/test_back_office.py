@@ -37,14 +37,7 @@ def order_page(order: FundOrder) -> str:
 
 def one_who_left(fund: Fund) -> User:
     """Who had 10,000.00 on the day, redeemed all, and was then found to have got 2.00 too much, and later 3.50 too little."""
-    saver = scenes.a_saver(fund, "10000.00")
-    with scenes.on("2013-07-02", "10:00"):
-        scenes.buy(saver, fund, "10000.00")
-    scenes.sweep_each_day(DAY, DAY)
-    with scenes.on(DAY, "14:00"):
-        scenes.sell(saver, fund, None)
-        scenes.publish(fund, {DAY: "3"})
-    scenes.sweep_each_day("2013-07-04", "2013-07-05")
+    saver = scenes.who_left(fund)
     for figure, clock_time in (("1", "11:00"), ("4.5", "11:30")):
         with scenes.on("2013-07-05", clock_time):
             scenes.publish(fund, {DAY: figure}, revise=True)
@@ -284,6 +277,15 @@ def test_a_correction_is_worked_out_from_what_it_corrects_down_to_what_was_owed(
     assert links_of(page)["what is owed, and who paid"].endswith(f"{IncomeShortfall.objects.get().pk}/change/")
     assert "Comes to 3.00" in text_of(corrected)
     assert "Corrects" not in text_of(corrected)
+
+
+def test_a_correction_of_a_run_whose_figures_a_hand_has_changed_is_not_explained(office: Client) -> None:
+    fund = scenes.a_fund(DAY)
+    account, run = scenes.shares_account(one_who_left(fund), fund), scenes.run_of(fund, DAY, 1)
+    base = scenes.run_of(fund, DAY)
+    Run.objects.filter(pk=base.pk).update(figures={**base.figures, "per_10k": "x"})
+
+    assert office.get(f"/admin/funds/fund/income/{run.pk}/{account.pk}/").status_code == 404
 
 
 def test_of_a_day_that_lost_the_page_says_who_bore_a_cent_more(office: Client) -> None:
